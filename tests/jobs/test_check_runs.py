@@ -226,6 +226,15 @@ async def test_a_sandbox_bounds_the_files_in_memory(tree: CheckTree, monkeypatch
 
 
 @needs_sandbox
+async def test_root_in_a_sandbox_can_not_take_it_away(tree: CheckTree) -> None:
+    command = "umount -l /tmp; mount -o remount,rw,bind /; grep CapEff /proc/self/status; touch /etc/escaped"
+    end = await run(tree, command, sandbox="required")
+    assert "CapEff:\t0000000000000000" in end.output
+    assert not await asyncio.to_thread(os.path.lexists, "/etc/escaped")
+    assert not end.passed
+
+
+@needs_sandbox
 async def test_a_sandboxed_check_has_no_network(tree: CheckTree) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         call = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)"

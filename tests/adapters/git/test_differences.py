@@ -58,6 +58,28 @@ def test_a_patch_keeps_its_id_where_it_moves(scratch: Scratch, repository: Repos
     assert moved == original != other
 
 
+def test_a_content_that_is_too_large_is_not_compared(
+    scratch: Scratch, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libgit2 would hold the interpreter for a second for each 50 MB."""
+    base = scratch.commit({"old": "x" * 2_000, "a.txt": "a\n"})
+    changed = scratch.commit({"old": "y" * 2_000, "a.txt": "b\n", "new": "z\n" * 1_000}, on=base)
+    old, new = repository.tree(base), repository.tree(changed)
+    whole = compared(repository, old, new)
+    monkeypatch.setattr(limits, "CHANGE_COMPARED_BYTES_MAX", 1_999)
+    difference = compared(repository, old, new)
+    assert [(file.path, file.binary, file.added, file.size) for file in difference.files] == [
+        (b"a.txt", False, 1, 2),
+        (b"new", True, 0, 2_000),
+        (b"old", True, 0, 2_000),
+    ]
+    assert [(file.old, file.new) for file in difference.files] == [(f.old, f.new) for f in whole.files]
+    other = scratch.commit({"old": "w" * 2_000, "a.txt": "b\n", "new": "z\n" * 1_000}, on=base)
+    assert compared(repository, old, repository.tree(other)).patch_id != difference.patch_id
+    assert [path for path, _number, _text in difference.added_lines(10)] == ["a.txt"]
+    assert "Binary files" in difference.text(10_000)[0]
+
+
 def test_a_path_through_too_many_folders_is_refused(scratch: Scratch, repository: Repository) -> None:
     base = scratch.head()
     for folders, is_taken in (
@@ -118,7 +140,8 @@ def test_the_difference_is_that_of_the_whole_trees(scratch: Scratch, repository:
     for old, new in ((chance.choice(versions), chance.choice(versions)) for _ in range(150)):
         difference = compared(repository, old, new)
         expected = whole[old].diff_to_tree(whole[new])
-        assert difference.patch_id == str(expected.patchid)
+        has_binary = any(file.binary for file in difference.files)
+        assert (difference.patch_id == str(expected.patchid)) is not has_binary
         text = "".join(patch.data.decode("utf-8", "replace") for patch in expected)
         assert difference.text(100_000) == (text, True)
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness import Mesh, Refused
 from queueing import landed, submit
+from repomesh.kernel import limits
 from repositories import Scratch
 
 pytestmark = pytest.mark.anyio
@@ -170,3 +171,23 @@ async def test_what_an_author_writes_is_no_trailer_of_ours(queue: Mesh, scratch:
         f"Repomesh-Change: {made['id']}",
         "Repomesh-Agent: alice",
     ]
+
+
+async def test_a_commit_with_a_message_of_megabytes_is_refused(queue: Mesh, scratch: Scratch) -> None:
+    """Reading it would keep everybody waiting."""
+    alice = await queue.agent("alice")
+    base = scratch.head()
+    tree = scratch.written_tree({"x.txt": "x"}, base)
+    size = limits.COMMIT_BYTES_MAX
+    raw = f"tree {tree}\nparent {base}\n{AUTHOR}{COMMITTER}\n"
+    for extra, is_taken in ((-1 - len(raw), True), (1, False)):
+        message = raw + "m" * (size + extra) + "\n"
+        oid = scratch.git("hash-object", "-w", "-t", "commit", "--stdin", input_=message.encode())
+        for source in ({"commit": oid}, {"branch": f"large{extra}"}):
+            scratch.git("update-ref", f"refs/heads/large{extra}", oid)
+            if is_taken:
+                await submit(alice, **source)
+                continue
+            with pytest.raises(Refused) as refused:
+                await submit(alice, **source)
+            assert refused.value.code == "commit_malformed"

@@ -7,6 +7,7 @@ repository without a place, so that no attribute or setting changes what counts 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from repomesh.adapters.git.errors import GitFailed
 from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.modes import SUBMODULE
 from repomesh.adapters.git.paths import as_text
+from repomesh.kernel import limits
 
 if TYPE_CHECKING:
     import pygit2
@@ -43,11 +45,17 @@ class FileDifference:
 
 
 class TreeDifference:
-    """The difference of two trees, computed once for all that is asked of it."""
+    """The difference of two trees, computed once for all that is asked of it.
 
-    def __init__(self, diff: pygit2.Diff, size_of: Callable[[str], int]) -> None:
+    `stood_in_for` are the ids of contents that were too large to compare, by those of their stand-ins.
+    """
+
+    def __init__(
+        self, diff: pygit2.Diff, size_of: Callable[[str], int], stood_in_for: Mapping[str, str]
+    ) -> None:
         self._diff = diff
         self._size_of = size_of
+        self._stood_in_for = stood_in_for
 
     @cached_property
     def _patches(self) -> list[Any]:
@@ -61,10 +69,17 @@ class TreeDifference:
         """The paths that differ, with their lines counted. Raises GitFailed."""
         return [self._as_file(patch) for patch in self._patches]
 
-    @property
+    @cached_property
     def patch_id(self) -> str:
-        """A digest of the difference that does not depend on where in its files it stands."""
-        return str(self._diff.patchid)
+        """A digest of the difference that does not depend on where in its files it stands.
+
+        git's own (`git help patch-id`) leaves the contents of binary files out; they count here.
+        """
+        text_id = str(self._diff.patchid)
+        binary = [(file.path, file.new and file.new.oid) for file in self.files if file.binary]
+        if not binary:
+            return text_id
+        return hashlib.sha1(repr((text_id, binary)).encode(), usedforsecurity=False).hexdigest()
 
     def added_lines(self, count_max: int) -> Iterator[tuple[str, int, str]]:
         """Yield the lines that were added, as (path, line number, text): at most `count_max` of them."""
@@ -93,11 +108,15 @@ class TreeDifference:
 
     def _as_file(self, patch: Any) -> FileDifference:
         delta = patch.delta
-        old, new = _side(delta.old_file), _side(delta.new_file)
+        old, new = self._side(delta.old_file), self._side(delta.new_file)
         _context, added, deleted = patch.line_stats
         size = 0 if new is None or new.mode == SUBMODULE else self._size_of(new.oid)
         path = delta.new_file.raw_path or delta.old_file.raw_path
         return FileDifference(path, old, new, size, added, deleted, bool(delta.is_binary))
+
+    def _side(self, file: Any) -> BlobRef | None:
+        oid = str(file.id)
+        return None if not file.mode else BlobRef(f"{int(file.mode):o}", self._stood_in_for.get(oid, oid))
 
 
 class Comparison:
@@ -117,19 +136,45 @@ class Comparison:
     def compare(
         self, old: Mapping[bytes, BlobRef | None], new: Mapping[bytes, BlobRef | None]
     ) -> TreeDifference:
-        """The difference of two trees, of each of which the files are given that differ. Raises GitFailed."""
+        """The difference of two trees, of each of which the files are given that differ. Raises GitFailed.
+
+        libgit2 holds the interpreter while it reads a content. One of more than CHANGE_COMPARED_BYTES_MAX is
+        never read: it counts as a binary file of its own.
+        """
         import pygit2
 
         with self._lock:
+            stood_in_for: dict[str, str] = {}
             try:
                 before, after = (
-                    self._repository[trees.splice(self._repository, None, files)] for files in (old, new)
+                    self._repository[trees.splice(self._repository, None, self._small(files, stood_in_for))]
+                    for files in (old, new)
                 )
-                return TreeDifference(before.diff_to_tree(after), self._size)
+                difference = TreeDifference(before.diff_to_tree(after), self._size, stood_in_for)
+                if stood_in_for:  # their stand-ins are read now, while they are there
+                    _ = difference.files, difference.patch_id
+                return difference
             except (KeyError, ValueError, AttributeError, pygit2.GitError) as error:
                 raise GitFailed(f"the trees can't be compared: {error}") from None
             finally:
                 self._memory.objects.clear()  # the difference names contents, which are on disk
+
+    def _small(
+        self, files: Mapping[bytes, BlobRef | None], stood_in_for: dict[str, str]
+    ) -> dict[bytes, BlobRef | None]:
+        """The files with a stand-in for each that is too large; notes it in `stood_in_for`."""
+        small = dict(files)
+        for path, blob in files.items():
+            if (
+                blob is None
+                or blob.mode == SUBMODULE
+                or self._size(blob.oid) <= limits.CHANGE_COMPARED_BYTES_MAX
+            ):
+                continue
+            stand_in = str(self._repository.create_blob(b"\0" + blob.oid.encode()))
+            stood_in_for[stand_in] = blob.oid
+            small[path] = BlobRef(blob.mode, stand_in)
+        return small
 
     def _size(self, oid: str) -> int:
         return int(self._repository.odb.read_header(oid)[1])
@@ -167,7 +212,3 @@ def _memory_store() -> Any:
             pass
 
     return MemoryStore()
-
-
-def _side(file: Any) -> BlobRef | None:
-    return None if not file.mode else BlobRef(f"{int(file.mode):o}", str(file.id))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repomesh.adapters.git.engine import require_engine
-from repomesh.adapters.git.errors import NoGitRepository
+from repomesh.adapters.git.errors import CommitMalformed, NoGitRepository
+from repomesh.kernel import limits
 
 if TYPE_CHECKING:
     import pygit2
+
+_READ_WHOLE = (1, 4)  # libgit2's numbers of commits and tags
 
 
 class OpenedRepository:
@@ -40,6 +43,18 @@ class OpenedRepository:
     def is_shallow(self) -> bool:
         """Whether the history was cut off when the repository was cloned."""
         return bool(self._repository.is_shallow)
+
+    def _require_small(self, oid: Any) -> None:
+        """Raise CommitMalformed for an object that is read whole, and is larger than any real commit.
+
+        Raises KeyError where there is none.
+        """
+        type_, size = self._repository.odb.read_header(oid)
+        if type_ in _READ_WHOLE and size > limits.COMMIT_BYTES_MAX:
+            message = (
+                f"{oid} has {size} bytes; a commit with its message has at most {limits.COMMIT_BYTES_MAX}"
+            )
+            raise CommitMalformed(message, hint="Commit the same files anew with a shorter message.")
 
     def is_current(self) -> bool:
         """Whether the history is as it was when this was opened: False once a shallow clone has got more."""

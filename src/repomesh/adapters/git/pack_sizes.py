@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import zlib
 
+from repomesh.kernel import limits
+
 _HEADER_BYTES = 12  # 'PACK', the version, the number of objects
 _OFFSET_DELTA, _REF_DELTA = 6, 7
+_READ_WHOLE = (1, 4)  # commits and tags
 _DELTAS = (_OFFSET_DELTA, _REF_DELTA)
 _REF_BYTES = 20
 _CHUNK = 16_384
@@ -35,6 +38,8 @@ def require_small(pack: memoryview, bytes_max: int, objects_max: int) -> None:
     try:
         for _ in range(count):
             kind, size, position = _entry(pack, position)
+            if kind in _READ_WHOLE and size > limits.COMMIT_BYTES_MAX:
+                raise PackRefused(f"a commit in it has {size} bytes; {limits.COMMIT_BYTES_MAX} are allowed")
             if size > left:
                 raise PackRefused(f"it unpacks to more than {bytes_max} bytes")
             beginning, position = _skip_content(pack, position, size)

@@ -45,6 +45,7 @@ class RepositoryRefs(OpenedRepository):
                 target = self._repository.lookup_reference(name).resolve().target
             except (KeyError, ValueError):  # no such ref, or no possible name of one
                 return None
+            self._require_small(target)
             commit = as_commit(self._repository[target])
             return None if commit is None else str(commit.id)
 

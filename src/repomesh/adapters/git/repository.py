@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pygit2.enums import SortMode
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{7,40}")
+_ID_CHARS = 40
 _BINARY_LOOK = 8_000  # bytes in which git looks for a NUL
 _TREES_KEPT = 1_000  # whose entries were read last
 
@@ -228,6 +229,8 @@ class Repository(RepositoryRefs):
         """The commit with an id, or the tag's with it; None where there is none. Raises GitFailed."""
         with as_git_failed(f"the commit {commit} can't be read"):
             try:
+                if len(commit) == _ID_CHARS:
+                    self._require_small(commit)
                 found = self._repository[commit]
             except (KeyError, ValueError) as error:  # no such object, no id, or the beginning of several
                 if is_malformed(error):
@@ -241,8 +244,8 @@ class Repository(RepositoryRefs):
         for blob in blobs:
             if blob.mode == SUBMODULE or blob.oid not in self._repository:
                 continue
-            if self._repository.odb.read_header(blob.oid)[1] > limits.CHANGE_BLOB_BYTES_MAX:
-                continue  # the size alone is too large
+            if self._repository.odb.read_header(blob.oid)[1] > limits.CHANGE_COMPARED_BYTES_MAX:
+                continue  # it is not compared
             content = self.blob(blob.oid)
             count += 0 if b"\0" in content[:_BINARY_LOOK] else content.count(b"\n")
             if count > limits.CHANGE_LINES_MAX:

@@ -25,7 +25,11 @@ log = structlog.get_logger("repomesh.queue")
 _PROBE_S = 10.0
 _PROBED_AGAIN_S = 60.0  # after a failure: somebody may have installed bubblewrap or allowed namespaces
 _END_S = 10.0  # for the kernel to end all processes of a sandbox; it takes milliseconds
-_ISOLATION = ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session")
+# Without its capabilities root can't take the mounts away again.
+_ISOLATION = (
+    *("--cap-drop", "ALL", "--unshare-net", "--unshare-pid", "--unshare-ipc"),
+    *("--die-with-parent", "--new-session"),
+)
 _BASE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
 _IN_MEMORY = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _SOCKETS = (Path("/run"),)  # of PostgreSQL, Docker, D-Bus: they let in whoever runs as the user

@@ -168,7 +168,8 @@ def read_difference(repository: Repository, base: str, head: str, target: Target
         )
     files = [_as_changed_file(file) for file in git_files]
     secrets = find_secrets(difference.added_lines(limits.SECRET_LINES_MAX))
-    assessed = risk.assess(files, secrets, target.configuration)
+    large = [as_text(file.path) for file in git_files if file.size > limits.CHANGE_COMPARED_BYTES_MAX]
+    assessed = risk.assess(files, secrets, target.configuration, large)
     return Difference(
         files=files,
         patch_id=difference.patch_id,

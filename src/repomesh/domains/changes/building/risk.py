@@ -72,12 +72,18 @@ _MANY_FILES, _MANY_LINES, _MANY_DELETED = 50, 1_000, 500  # medium
 _VERY_MANY_FILES, _VERY_MANY_LINES = 300, 10_000  # high
 
 
-def assess(files: Sequence[ChangedFile], secrets: Sequence[str], configuration: Configuration) -> Risk:
+def assess(
+    files: Sequence[ChangedFile],
+    secrets: Sequence[str],
+    configuration: Configuration,
+    unsearched: Sequence[str] = (),
+) -> Risk:
     """The highest level that a rule gives these files, with every reason that has one above 'low'.
 
-    `secrets` are places in the added lines that look like secrets, as 'PATH:LINE (what)'.
+    `secrets` are places in the added lines that look like secrets, as 'PATH:LINE (what)'; `unsearched` are
+    paths of files that are too large to be searched for them.
     """
-    reasons = [*_reasons(files, secrets), *_configured_reasons(files, configuration.risk)]
+    reasons = [*_reasons(files, secrets, unsearched), *_configured_reasons(files, configuration.risk)]
     raised = [(level, reason) for level, reason in reasons if level != "low"]
     raised.sort(key=lambda reason: -RISK_LEVELS.index(reason[0]))
     level: RiskLevel = raised[0][0] if raised else "low"
@@ -97,13 +103,17 @@ def is_barrier(changed: Iterable[str], configuration: Configuration) -> bool:
     return any(_matching([path], patterns) for path in changed)
 
 
-def _reasons(files: Sequence[ChangedFile], secrets: Sequence[str]) -> Iterator[tuple[RiskLevel, str]]:
+def _reasons(
+    files: Sequence[ChangedFile], secrets: Sequence[str], unsearched: Sequence[str]
+) -> Iterator[tuple[RiskLevel, str]]:
     names = [file.path for file in files]
     for place in secrets:
         yield "critical", f"looks like a secret: {place}"
     added = sum(file.added for file in files)
     if added > limits.SECRET_LINES_MAX:
         yield "critical", f"{added} added lines; only {limits.SECRET_LINES_MAX} were searched for secrets"
+    if unsearched:
+        yield "critical", f"too large to be searched for secrets: {name_some(unsearched)}"
     for level, name, patterns in _BY_PATH:
         matching = _matching(names, patterns)
         if matching:
