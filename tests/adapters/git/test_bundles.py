@@ -88,3 +88,19 @@ def test_an_object_that_lies_about_its_size_is_refused(repository: Repository) -
     for broken in (pack[:-5], pack[:11], b"PACK", b""):
         with pytest.raises(PackRefused):
             require_small(memoryview(broken), 10_000_000, 10)
+
+
+def test_an_object_that_no_change_may_hold_is_not_unpacked(
+    repository: Repository, author: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    author.commit({"large.txt": "x" * 10_001})
+    content = sent(author)
+    monkeypatch.setattr(limits, "CHANGE_BLOB_BYTES_MAX", 10_000)
+    with pytest.raises(BundleUnreadable, match="10001 bytes"):
+        import_bundle(repository, content, REF)
+    monkeypatch.setattr(limits, "CHANGE_BLOB_BYTES_MAX", 10_001)
+    monkeypatch.setattr(limits, "COMMIT_BYTES_MAX", 100)
+    with pytest.raises(BundleUnreadable, match="a commit in it"):
+        import_bundle(repository, content, REF)
+    monkeypatch.undo()
+    assert import_bundle(repository, content, REF) == author.head()

@@ -40,17 +40,27 @@ def require_small(pack: memoryview, bytes_max: int, objects_max: int) -> None:
             kind, size, position = _entry(pack, position)
             if kind in _READ_WHOLE and size > limits.COMMIT_BYTES_MAX:
                 raise PackRefused(f"a commit in it has {size} bytes; {limits.COMMIT_BYTES_MAX} are allowed")
+            if kind not in _DELTAS:
+                _require_small_object(size)
             if size > left:
                 raise PackRefused(f"it unpacks to more than {bytes_max} bytes")
             beginning, position = _skip_content(pack, position, size)
             if kind in _DELTAS:
                 _base_size, after = _number(beginning, 0)
                 size, _ = _number(beginning, after)
+                _require_small_object(size)
             left -= size
             if left < 0:
                 raise PackRefused(f"it unpacks to more than {bytes_max} bytes")
     except (IndexError, zlib.error) as error:
         raise PackRefused(f"its pack is damaged: {error}") from None
+
+
+def _require_small_object(size: int) -> None:
+    """Raise PackRefused for an object that no file of a change may be, before its content is unpacked."""
+    if size > limits.CHANGE_BLOB_BYTES_MAX:
+        message = f"a file in it has {size} bytes; a file in a change has at most"
+        raise PackRefused(f"{message} {limits.CHANGE_BLOB_BYTES_MAX}")
 
 
 def _entry(pack: memoryview, position: int) -> tuple[int, int, int]:
