@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from repomesh.adapters.git.engine import require_engine
 from repomesh.adapters.git.errors import CommitMalformed, NoGitRepository
+from repomesh.adapters.git.modes import READ_WHOLE_TYPES
 from repomesh.kernel import limits
 
 if TYPE_CHECKING:
     import pygit2
-
-_READ_WHOLE = (1, 4)  # libgit2's numbers of commits and tags
 
 
 class OpenedRepository:
@@ -50,7 +49,7 @@ class OpenedRepository:
         Raises KeyError where there is none.
         """
         type_, size = self._repository.odb.read_header(oid)
-        if type_ in _READ_WHOLE and size > limits.COMMIT_BYTES_MAX:
+        if type_ in READ_WHOLE_TYPES and size > limits.COMMIT_BYTES_MAX:
             message = (
                 f"{oid} has {size} bytes; a commit with its message has at most {limits.COMMIT_BYTES_MAX}"
             )

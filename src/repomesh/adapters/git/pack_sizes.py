@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import zlib
 
+from repomesh.adapters.git.modes import READ_WHOLE_TYPES
 from repomesh.kernel import limits
 
 _HEADER_BYTES = 12  # 'PACK', the version, the number of objects
 _OFFSET_DELTA, _REF_DELTA = 6, 7
-_READ_WHOLE = (1, 4)  # commits and tags
 _DELTAS = (_OFFSET_DELTA, _REF_DELTA)
 _REF_BYTES = 20
 _CHUNK = 16_384
@@ -38,7 +38,7 @@ def require_small(pack: memoryview, bytes_max: int, objects_max: int) -> None:
     try:
         for _ in range(count):
             kind, size, position = _entry(pack, position)
-            if kind in _READ_WHOLE and size > limits.COMMIT_BYTES_MAX:
+            if kind in READ_WHOLE_TYPES and size > limits.COMMIT_BYTES_MAX:
                 raise PackRefused(f"a commit in it has {size} bytes; {limits.COMMIT_BYTES_MAX} are allowed")
             if kind not in _DELTAS:
                 _require_small_object(size)

@@ -8,13 +8,12 @@ from typing import Any, cast
 
 from repomesh.adapters.git.libgit2_errors import as_git_failed
 from repomesh.adapters.git.merge_results import BlobRef
-from repomesh.adapters.git.modes import FOLDER
+from repomesh.adapters.git.modes import FOLDER, TREE_TYPE
 from repomesh.adapters.git.paths import require_few_folders
 from repomesh.kernel.unicode_text import normalize
 
 _OID_BYTES = 20
 _FOLDERS_PER_FILE = 20  # at most, on the way to the files that differ
-_TREE = 2  # libgit2's number of the type
 
 
 Files = dict[bytes, BlobRef]
@@ -161,4 +160,4 @@ def _write(repository: Any, current: Mapping[bytes, BlobRef]) -> str:
         for name, blob in ordered
     )
     with as_git_failed("a tree can't be written"):
-        return str(repository.write(_TREE, raw))
+        return str(repository.write(TREE_TYPE, raw))

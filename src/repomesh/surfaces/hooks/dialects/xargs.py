@@ -8,6 +8,7 @@ from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import UNKNOWN_ARGUMENTS, ProgramCall
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
+from repomesh.surfaces.hooks.dialects.wrappers import join_words
 
 _VALUED: Final = frozenset(
     {"-I", "-n", "-P", "-L", "-d", "-s", "-E", "-a", "-j", "--max-args", "--max-procs", "--delimiter"}
@@ -47,13 +48,13 @@ def _executed_by_parallel(call: ProgramCall, file_names: list[ShellWord] | None)
         operands = (file_names if source == len(words) else None) or [ShellWord(UNKNOWN_ARGUMENTS)]
     if not command:
         return [ShellWord("sh"), ShellWord("-c"), ShellWord("\n".join(word.text for word in operands))]
-    script = " ".join(word.text for word in command)
     names = " ".join(_quoted(word) for word in operands)
-    script = _PLACE.sub(lambda place: names if place[0] == "{}" else UNKNOWN_ARGUMENTS, script)
+    template = join_words(command)
+    script = _PLACE.sub(lambda place: names if place[0] == "{}" else UNKNOWN_ARGUMENTS, template.text)
     call.steps.take(len(script))
-    ends_with = [] if _PLACE.search(" ".join(word.text for word in command)) else [names]
-    unknown = 0 if any(not word.known for word in command) else None
-    return [ShellWord("sh"), ShellWord("-c"), ShellWord(" ".join([script, *ends_with]), unknown_from=unknown)]
+    if _PLACE.search(template.text) is None:
+        script = f"{script} {names}"
+    return [ShellWord("sh"), ShellWord("-c"), ShellWord(script, unknown_from=template.unknown_from)]
 
 
 def _are_plain(words: list[ShellWord]) -> bool:
