@@ -36,14 +36,14 @@ def test_whatever_is_swept_declares_when_it_is_due() -> None:
 def visits(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
     """How often the server dispatched each operation by itself in each workspace."""
     counted: Counter[tuple[str, str]] = Counter()
-    answer = mesh.server.dispatch._answer
+    authorise_and_run = mesh.server.dispatch._authorise_and_run
 
     async def count(operation: Any, caller: Caller, *rest: Any) -> Any:
         if caller == system_caller(caller.workspace_id):
             counted[caller.workspace_id, operation.name] += 1
-        return await answer(operation, caller, *rest)
+        return await authorise_and_run(operation, caller, *rest)
 
-    monkeypatch.setattr(mesh.server.dispatch, "_answer", count)
+    monkeypatch.setattr(mesh.server.dispatch, "_authorise_and_run", count)
     return counted
 
 
