@@ -130,6 +130,21 @@ async def test_a_check_whose_processes_hold_too_much_together_is_killed(
     assert (await run(tree, f"timeout 2 {hold}")).excess is None
 
 
+async def test_a_check_that_holds_too_much_in_unnamed_files_is_killed(
+    tree: CheckTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "default_check_memory", lambda _at_once: 100_000_000)
+    (tree.folder / "fill.py").write_text(
+        "import os, time\n"
+        "unnamed = os.memfd_create('unnamed')\n"
+        "for _ in range(150): os.write(unnamed, bytes(1_000_000))\n"
+        "time.sleep(20)\n"
+    )
+    end = await run(tree, "python3 fill.py")
+    assert end.excess is not None
+    assert "may hold 95" in end.excess
+
+
 async def test_a_check_that_fills_a_work_tree_in_memory_is_killed(
     tree: CheckTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:

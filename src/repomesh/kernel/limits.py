@@ -605,6 +605,9 @@ CHECK_TREES_LEFT_S = 3_600.0  # so long a killed server's work trees wait for it
 CHECK_MEMORY_MIN = 512 * 1024**2  # bytes of a check that names none: fewer would fail ordinary test runs
 CHECK_USAGE_WATCHED_S = 0.5  # between two looks; one takes some 10 ms
 CHECK_USAGE_WATCHED_SHARE = 0.05  # of the time at most
+CHECK_DESCRIPTORS_MAX = (
+    4_096  # of each process, looked at for files in memory; a process has 1,024 by default
+)
 CHECK_DISK_FREE_MIN = 512 * 1024**2  # bytes that checks leave to the server and its database
 CHECK_DISK_WRITTEN_MIN = 64 * 1024**2  # with fewer, it was somebody else who filled the disk
 CHECK_MEMORY_FREE_MIN = 2 * 1024**3  # bytes of /dev/shm that must be free for work trees to be there

@@ -79,6 +79,24 @@ async def test_a_task_brings_no_more_than_the_token_may_have(mesh: Mesh) -> None
     await worker.post(f"{path}/claim")
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_a_session_delegates_tasks_only_for_those_who_may_create_tasks(mesh: Mesh) -> None:
+    await mesh.post("/v1/sessions", session_id="plan", title="Plan")
+    path, task = "/v1/sessions/plan/tasks", {"goal": "Write it"}
+    assert await code(await token(mesh, "sessions:write"), "post", path, **task) == "forbidden"
+    webhook = {
+        "type": "collaborative_session_command",
+        "command": "delegate_task",
+        "session_id": "plan",
+        "data": {"agent_name": "ann", **task},
+    }
+    narrow = await token(mesh, "sessions:write")
+    answer = await narrow.request("POST", "/v1/webhook", json=webhook)
+    assert answer.json()["error"]["code"] == "forbidden"
+    both = await token(mesh, "sessions:write", "tasks:write")
+    assert (await both.post(path, **task))["task"]["goal"] == "Write it"
+
+
 async def test_what_a_narrowed_token_makes_is_narrowed_alike(mesh: Mesh, clock: MovableClock) -> None:
     made = await mesh.post(
         "/v1/tokens", role="owner", scopes=["tokens:admin", "agents:write"], expires_in_s=600

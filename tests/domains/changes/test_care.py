@@ -331,3 +331,23 @@ async def test_a_server_without_the_repository_leaves_a_lane_to_others_at_first(
     queue.clock.advance(limits.QUEUE_NO_REPOSITORY_S + 1)
     [shown] = await landed(queue, made["id"])
     assert (shown["state"], shown["error_class"]) == ("waiting", "infrastructure")
+
+
+async def test_a_queue_is_paused_before_its_first_change(queue: Mesh, scratch: Scratch) -> None:
+    paused = await queue.post("/v1/queue/pause", reason="not yet")
+    assert [(lane["target"], lane["paused"]) for lane in paused["lanes"]] == [("main", True)]
+    alice = await queue.agent("alice")
+    scratch.commit({"one.txt": "1\n"}, on=scratch.git("rev-parse", "main"), branch="one")
+    made = await submit(alice, branch="one")
+    await queue.sweep()
+    assert (await alice.get(f"/v1/changes/{made['id']}"))["state"] == "waiting"
+    await queue.post("/v1/queue/resume")
+    [change] = await landed(queue, made["id"])
+    assert change["state"] == "landed"
+
+
+async def test_a_workspace_without_a_repository_has_no_queue_to_pause(queue: Mesh) -> None:
+    made = await queue.post("/v1/workspaces", name="elsewhere")
+    with pytest.raises(Refused) as refused:
+        await Speaker(queue.http, made["token"]).post("/v1/queue/pause", reason="not yet")
+    assert refused.value.code == "queue_not_found"

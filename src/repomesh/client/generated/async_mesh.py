@@ -3571,6 +3571,8 @@ class AsyncQueues(OperationGroup):
     ) -> Lanes:
         """Stop landing changes. What is being checked is checked to its end, and then waits.
 
+        Before its first change, the branch that `repomesh.toml` names is paused.
+
         Args:
             target: The branch; by default every lane.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4235,7 +4237,8 @@ class AsyncSessions(OperationGroup):
     ) -> SessionTask:
         """Delegate work as a task of the board: to one agent alone, or to any that can do it.
 
-        A named agent is notified by a message, which waits in its inbox if it is not there.
+        A named agent is notified by a message, which waits in its inbox if it is not there. The
+        caller's token needs `tasks:write`, too.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.

@@ -59,8 +59,10 @@ _IS_ID = re.compile(UUID_PATTERN)
 def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
     """Delegate work as a task of the board: to one agent alone, or to any that can do it.
 
-    A named agent is notified by a message, which waits in its inbox if it is not there.
+    A named agent is notified by a message, which waits in its inbox if it is not there. The caller's token
+    needs `tasks:write`, too.
     """
+    tx.caller.require("tasks:write")
     session = rows.find_active(tx, request.session_id)
     request_json = request.model_dump_json(exclude={"session_id", "agent_may_be_new"})
     existing = None if request.task_id is None else _find_by_key(tx, session.uid, request.task_id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -16,6 +18,7 @@ from repomesh.kernel import limits
 
 _CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")  # of cgroup v2: a container's share, or the word "max"
 _MB = 1024 * 1024
+_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own blocks are
 
 
 def default_check_memory(checks_at_once: int) -> int:
@@ -56,7 +59,9 @@ class UsageWatch:
 
     def _find_excess(self) -> str | None:
         processes = self._processes()
-        if _estimate(processes) > self._bytes_max and (held := _measure(processes)) > self._bytes_max:
+        unnamed = _unnamed_files(processes)
+        is_near = _estimate(processes) + unnamed > self._bytes_max
+        if is_near and (held := _measure(processes) + unnamed) > self._bytes_max:
             return f"its processes held {held // _MB} MB of memory, and may hold {self._bytes_max // _MB}"
         free = shutil.disk_usage(self._tree).free
         written = self._free_at_start - free
@@ -82,6 +87,23 @@ def _estimate(processes: Sequence[psutil.Process]) -> int:
             memory = process.memory_info()
             held += memory.rss - getattr(memory, "shared", 0)
     return held
+
+
+def _unnamed_files(processes: Sequence[psutil.Process]) -> int:
+    """The bytes in memory of files that `memfd_create` made: they need not be part of any process's own.
+
+    Pages of such a file that a process has mapped are counted twice.
+    """
+    sizes: dict[int, int] = {}  # by inode, since processes inherit them
+    for process in processes:
+        with suppress(OSError), os.scandir(f"/proc/{process.pid}/fd") as entries:
+            for entry in islice(entries, limits.CHECK_DESCRIPTORS_MAX):
+                with suppress(OSError):  # it was closed in between
+                    descriptor = Path(entry.path)
+                    if str(descriptor.readlink()).startswith("/memfd:"):
+                        status = descriptor.stat()
+                        sizes[status.st_ino] = status.st_blocks * _BLOCK_BYTES
+    return sum(sizes.values())
 
 
 def _measure(processes: Sequence[psutil.Process]) -> int:

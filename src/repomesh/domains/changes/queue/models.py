@@ -58,6 +58,8 @@ class PauseQueue(Model):
     reason: Reason
     target: str | None = Field(None, description="The branch; by default every lane.")
 
+    _configured_target: str | None = PrivateAttr(None)
+
 
 class ResumeQueue(Model):
     """Land changes again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -85,13 +86,38 @@ def _as_status(tx: Transaction, lane: Row[Any]) -> LaneStatus:
     )
 
 
+async def _find_configured_target(request: PauseQueue, preparation: Preparation) -> PauseQueue:
+    """Before the first change there is no lane: the repository says which branch is to be paused."""
+    if await preparation.read(rows.lanes):  # git, which may hang, is not asked where that can be avoided
+        return request
+    with suppress(*TARGET_ERRORS):
+        request._configured_target = await on_repository(
+            preparation, lambda _tx: None, lambda repository, _known: read_target(repository).branch
+        )
+    return request
+
+
 @command(
-    "queue.pause", http=Post("/v1/queue/pause"), scope="changes:write", errors=(NoLane,), needs_agent=False
+    "queue.pause",
+    http=Post("/v1/queue/pause"),
+    scope="changes:write",
+    errors=(NoLane,),
+    needs_agent=False,
+    prepare=_find_configured_target,
 )
 def pause_queue(tx: Transaction, request: PauseQueue) -> Lanes:
-    """Stop landing changes. What is being checked is checked to its end, and then waits."""
+    """Stop landing changes. What is being checked is checked to its end, and then waits.
+
+    Before its first change, the branch that `repomesh.toml` names is paused.
+    """
     by = tx.caller.agent_name or _OWNER
-    for lane in _lanes(tx, request.target):
+    configured = request._configured_target
+    if configured is not None and request.target in (None, configured):
+        rows.write_lane(tx, configured)
+    lanes = _lanes(tx, request.target)
+    if not lanes:
+        raise NoLane("no change was ever submitted, and the repository's target branch can't be read")
+    for lane in lanes:
         if lane.paused_reason is None or (_is_person(tx, by) and not _is_person(tx, lane.paused_by)):
             pause_lane(tx, lane.target, request.reason or f"{by} paused it", by)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
