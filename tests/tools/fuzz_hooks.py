@@ -19,6 +19,7 @@ _CHANCE = random.Random(0)
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
     """Leave alone the token that every request bears, and the agent that it speaks as."""
+    _keep_valid(case)
     if not case.operation.path.startswith(("/v1/tokens/", "/v1/agents/")) or case.method == "GET":
         return True
     return not _KEPT & set(map(str, (case.path_parameters or {}).values()))
@@ -27,16 +28,22 @@ def filter_case(context: Any, case: Any) -> bool:
 @schemathesis.hook
 def before_call(context: Any, case: Any, **_: Any) -> None:
     """Name what there is, or nothing would ever be found; let nobody wait for long."""
-    if case._meta.generation.mode.is_positive:  # `meta` would look at the case again
-        # It stays a valid one: looked at again now, a quoted text in its path would seem too long.
-        case.freeze_metadata()
-        if _CHANCE.random() < _KNOWN_SHARE:
-            _name_known(case)
+    if _keep_valid(case) and _CHANCE.random() < _KNOWN_SHARE:
+        _name_known(case)
     if case.operation.path == "/v1/messages/wait" and "timeout_s" not in (case.query or {}):
         case.query = {**(case.query or {}), "timeout_s": _WAIT_MAX_S}
     for fields, name in ((case.query, "timeout_s"), (case.body, "wait_s")):
         if isinstance(fields, dict) and _is_long(fields.get(name)):
             fields[name] = _WAIT_MAX_S
+
+
+def _keep_valid(case: Any) -> bool:
+    """Whether a case is a valid one, which it stays: looked at again, a quoted text would seem too long."""
+    data = case._meta  # `meta` would look again
+    is_valid: bool = data is not None and data.generation.mode.is_positive
+    if is_valid:
+        case.freeze_metadata()
+    return is_valid
 
 
 def _name_known(case: Any) -> None:
