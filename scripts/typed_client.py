@@ -105,7 +105,8 @@ class Method:
 
     def asynchronous(self) -> str:
         """The method of the asynchronous group."""
-        fields = ", ".join(f'"{each.name}": {each.name}' for each in self.parameters)
+        # A name that ends so is a word of Python's own on the wire.
+        fields = ", ".join(f'"{each.name.removesuffix("_")}": {each.name}' for each in self.parameters)
         if self.operation.name == _STREAM:
             body = f"return self._events({{{fields}}})"
         elif self.is_iterator:

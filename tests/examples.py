@@ -104,6 +104,12 @@ class World:
         body = {"summary": "A change", "branch": self.branch()} | fields
         return {"change_id": (await (author or self.alice).post("/v1/changes", **body))["id"]}
 
+    async def request(self, **fields: Any) -> Payload:
+        """The path of a request of alice's that names no files, and so waits for a person."""
+        self.repository()
+        made = await self.alice.post("/v1/requests", **({"text": "Add rate limiting"} | fields))
+        return {"request_id": made["id"]}
+
     async def landed_change(self) -> Payload:
         """The path of a change of alice's that has landed."""
         name, repository = self.branch(), self.repository()
@@ -305,6 +311,7 @@ async def _rename(world: World) -> Payload:
     await world.question()
     await world.meeting()
     await world.change()
+    await world.request()
     return {"agent_id": "alice", "name": world.word("alice")}
 
 
@@ -1066,3 +1073,50 @@ async def _replay_queue(world: World) -> Payload:
     if not world.landed:
         await world.landed_change()
     return {}
+
+
+@example("request.create")
+async def _create_request(world: World) -> Payload:
+    world.repository()
+    return {"text": "Add rate limiting\n\nTo every call.", "class": "feature"}
+
+
+_fixed("request.list", open=True)
+
+
+@example("request.show")
+async def _show_request(world: World) -> Payload:
+    return await world.request()
+
+
+@example("request.report")
+async def _report_request(world: World) -> Payload:
+    return await world.request()
+
+
+@example("request.edit", foreign=403)
+async def _edit_request(world: World) -> Payload:
+    brief = {"goal": "Limit each caller to 60 calls a minute.", "open_questions": ["Per token or per agent?"]}
+    return await world.request() | {"brief": brief, "comment": "The limit was open."}
+
+
+@example("request.approve", foreign=403, people_only=True)
+async def _approve_request(world: World) -> Payload:
+    return await world.request(approval="always") | {"comment": "Fine."}
+
+
+@example("request.stop", foreign=403)
+async def _stop_request(world: World) -> Payload:
+    return await world.request() | {"reason": "It costs too much."}
+
+
+@example("request.resume", foreign=403)
+async def _resume_request(world: World) -> Payload:
+    path = await world.request()
+    await world.alice.post(f"/v1/requests/{path['request_id']}/stop", reason="We think about it.")
+    return path
+
+
+@example("request.cancel", foreign=403)
+async def _cancel_request(world: World) -> Payload:
+    return await world.request() | {"reason": "Nobody needs it any more."}

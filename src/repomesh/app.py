@@ -25,7 +25,7 @@ from repomesh.jobs.embedding import EmbeddingJob
 from repomesh.jobs.implicit_heartbeats import ImplicitHeartbeats
 from repomesh.jobs.merge_queue.worker import MergeQueue
 from repomesh.jobs.supervised import SupervisedWorker
-from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
+from repomesh.jobs.sweeper import CONSULTING_SWEEPS, PLANNING_SWEEPS, Sweeper
 from repomesh.jobs.text_rebuild import TextRebuild
 from repomesh.jobs.transcripts import Transcripts
 from repomesh.jobs.uptime import UptimeClock
@@ -98,6 +98,9 @@ class Server:
         self.consulting = Sweeper(
             registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, CONSULTING_SWEEPS
         )
+        self.planning = Sweeper(
+            registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, PLANNING_SWEEPS
+        )
         self.text_rebuild = TextRebuild(self.store, settings.sweep_every_s)
         self.embedding = EmbeddingJob(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
@@ -162,6 +165,7 @@ class Server:
             self.text_rebuild,
             self.webhooks,
             self.merge_queue,
+            self.planning,
         ]
         if self.settings.completions_url is not None:
             workers.append(self.consulting)

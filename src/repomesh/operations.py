@@ -53,6 +53,11 @@ from repomesh.domains.overview.liveness import reconciling as _reconciling
 from repomesh.domains.overview.searching import recall as _recall
 from repomesh.domains.overview.searching import search as _search
 from repomesh.domains.overview.task_context import operations as _task_context
+from repomesh.domains.requests.lifecycle import documents as _request_documents
+from repomesh.domains.requests.lifecycle import operations as _requests
+from repomesh.domains.requests.lifecycle import planning_job as _request_planning
+from repomesh.domains.requests.lifecycle import reactions as _request_reactions
+from repomesh.domains.requests.lifecycle import reports as _request_reports
 from repomesh.domains.sessions import artifacts as _artifacts
 from repomesh.domains.sessions import chunks as _chunks
 from repomesh.domains.sessions import delegating as _delegating
@@ -127,6 +132,10 @@ DOMAINS = (
     _queue_reports,
     _replaying,
     _queue_pins,
+    _requests,
+    _request_documents,
+    _request_planning,
+    _request_reports,
     _webhooks,
     _webhook_deliveries,
     _webhook_sending,
@@ -150,6 +159,7 @@ REACTIONS = (
     _task_reactions,
     _meeting_reactions,
     _change_reactions,
+    _request_reactions,
     _webhook_reactions,
 )
 reactions = collect_reactions(REACTIONS)

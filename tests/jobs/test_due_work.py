@@ -14,7 +14,7 @@ from harness import Mesh, Speaker
 from receiver import eventually
 from repomesh.app import Server
 from repomesh.jobs.due_work import DueWork
-from repomesh.jobs.sweeper import CONSULTING_SWEEPS, SWEEPS
+from repomesh.jobs.sweeper import CONSULTING_SWEEPS, PLANNING_SWEEPS, SWEEPS
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
@@ -29,7 +29,7 @@ _LOOKS = ("delivery.undecided",)  # a query that the transcripts' job asks
 
 def test_whatever_is_swept_declares_when_it_is_due() -> None:
     declared = {operation.name for operation in registry if operation.due}
-    assert declared == {*SWEEPS, *CONSULTING_SWEEPS, *_LOOKS}
+    assert declared == {*SWEEPS, *CONSULTING_SWEEPS, *PLANNING_SWEEPS, *_LOOKS}
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_every_field_is_in_one_place() -> None:
         told = described(operation)
         places = {parameter["name"]: parameter["in"] for parameter in told["parameters"]}
         body = told.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-        for name in operation.request.model_fields:
+        for name in (field.alias or name for name, field in operation.request.model_fields.items()):
             in_path = name in operation.http.path_fields
             place = "path" if in_path else "body" if operation.http.has_body else "query"
             found = "body" if name in body.get("properties", {}) else places.get(name)

@@ -77,8 +77,13 @@ async def everything(owner: Speaker) -> State:
         "session_tasks": {},
         "webhooks": {item["id"]: item for item in await whole("/v1/webhooks")},
         "changes": {item["id"]: item for item in await whole("/v1/changes")},
+        "requests": {item["id"]: item for item in await whole("/v1/requests")},
+        "request_documents": {},
         "lanes": {lane["target"]: lane["paused_reason"] for lane in (await owner.get("/v1/queue"))["lanes"]},
     }
+    for request_id in state["requests"]:
+        shown = await owner.get(f"/v1/requests/{request_id}")
+        state["request_documents"][request_id] = [shown["brief"], shown["plan"]]
     for meeting_id in state["meetings"]:
         for one in (await owner.get(f"/v1/meetings/{meeting_id}"))["rounds"]:
             for opinion in one["opinions"]:
@@ -179,6 +184,15 @@ def _change_moved(state: State, data: dict[str, Any]) -> None:
     state["lanes"].setdefault(data["change"]["target"], None)
 
 
+def _request_moved(state: State, data: dict[str, Any]) -> None:
+    request_id = data["request"]["id"]
+    state["requests"][request_id] = data["request"]
+    documents = state["request_documents"].setdefault(request_id, [None, None])
+    for place, type_ in enumerate(("brief", "plan")):
+        if data.get(type_) is not None:
+            documents[place] = data[type_]
+
+
 def _lane_paused(state: State, data: dict[str, Any]) -> None:
     state["lanes"][data["target"]] = data["reason"]
 
@@ -252,6 +266,7 @@ def _template_deleted(state: State, data: dict[str, Any]) -> None:
 
 
 RUNNING = {
+    "requests": {"received", "clarifying", "briefed", "planning", "planned", "working"},
     "tasks": {"open", "claimed", "blocked"},
     "questions": {"open"},
     "reviews": {"requested", "changes_requested"},
@@ -347,6 +362,7 @@ APPLY |= {type_: keep("decisions", "decision") for type_ in EVENT_TYPES if type_
 APPLY["meeting_template.created"] = _template_created
 APPLY["meeting_template.deleted"] = _template_deleted
 APPLY |= {type_: _change_moved for type_ in EVENT_TYPES if type_.startswith("change.")}
+APPLY |= {type_: _request_moved for type_ in EVENT_TYPES if type_.startswith("request.")}
 APPLY |= {"queue.paused": _lane_paused, "queue.resumed": _lane_resumed, "queue.stalled": _nothing}
 APPLY |= {type_: keep("webhooks", "webhook") for type_ in EVENT_TYPES if type_.startswith("webhook.")}
 APPLY |= dict.fromkeys(
@@ -407,7 +423,76 @@ async def a_change_is_reviewed(world: World) -> Payload:
     return {"review_id": review["id"], "verdict": "approved", "summary": "Fine."}
 
 
+async def a_request_is_worked_on(world: World, **changes: Any) -> Payload:
+    """The task of a request of alice's, which she holds; `changes` are made to it before."""
+    path = await world.request()
+    task = {"key": "only", "goal": "Add it", "files": ["app.py"], "acceptance": ["It works."]}
+    await world.alice.post(f"/v1/requests/{path['request_id']}/edit", plan={"tasks": [task]})
+    [link] = (await world.alice.get(f"/v1/requests/{path['request_id']}"))["tasks"]
+    if changes:
+        await world.alice.patch(f"/v1/tasks/{link['task_id']}", **changes)
+    claimed = await world.alice.post(f"/v1/tasks/{link['task_id']}/claim", ttl_s=1.0)
+    return {"task_id": link["task_id"], "fencing_token": claimed["fencing_token"]}
+
+
+def with_request(**fields: Any) -> Any:
+    """An example of a command on the task of a request."""
+
+    async def make(world: World) -> Payload:
+        return await a_request_is_worked_on(world) | fields
+
+    return make
+
+
+async def a_task_of_a_request_is_blocked(world: World) -> Payload:
+    task = await a_request_is_worked_on(world)
+    await world.alice.post(
+        f"/v1/tasks/{task['task_id']}/block", fencing_token=task["fencing_token"], reason="It waits."
+    )
+    return {"task_id": task["task_id"]}
+
+
+async def a_task_of_a_request_is_cancelled(world: World) -> Payload:
+    task = await a_request_is_worked_on(world)
+    return {"task_id": task["task_id"], "reason": "Nobody needs it."}
+
+
+async def a_task_of_a_request_lapsed(world: World) -> Payload:
+    await world.mesh.server.sweeper.stop()  # it would be first
+    await a_request_is_worked_on(world, max_attempts=1)
+    world.mesh.clock.advance(2.0)
+    return {}
+
+
+async def a_change_is_all_that_is_left(world: World) -> Payload:
+    """The change of a task of a request which is done already."""
+    task = await a_request_is_worked_on(world)
+    change = await world.change(**task)
+    await world.alice.post(f"/v1/tasks/{task['task_id']}/complete", fencing_token=task["fencing_token"])
+    return change
+
+
+async def an_engineer_asks(world: World) -> Payload:
+    """A question about the brief of a request, which alice writes."""
+    repository = world.repository()
+    roles = {"repomesh.toml": '[roles.engineer]\nagent = "alice"\n'}
+    repository.commit(roles, on=repository.git("rev-parse", "main"), branch="main")
+    await world.request()
+    [task] = (await world.alice.get("/v1/tasks", ready=True))["items"]
+    return {"question": "Per token or per agent?", "task_id": task["id"]}
+
+
 RETIRING = ("agent.retire", EXAMPLES["agent.retire"])
+_FOLLOW_TASK = "requests.lifecycle.reactions.follow_task"
+_FOLLOW_CHANGE = "requests.lifecycle.reactions.follow_change"
+BY_THE_QUEUE = {
+    ("requests.lifecycle.reactions.follow_reopened_task", "task.reopened"),
+    (_FOLLOW_CHANGE, "change.landed"),
+    (_FOLLOW_CHANGE, "change.rejected"),
+    (_FOLLOW_CHANGE, "change.superseded"),
+}
+"""Reactions to what the queue's worker does, or to one more way of the same; other tests cover them."""
+
 RENAMING = ("agent.rename", EXAMPLES["agent.rename"])
 TRIGGERS = {
     ("leases.reactions.rename_holder", "agent.renamed"): RENAMING,
@@ -423,13 +508,25 @@ TRIGGERS = {
         a_claim_lapsed,
     ),
     ("tasks.reactions.reclaim_tasks_of_ended_leases", "lease.reclaimed"): RETIRING,
+    ("requests.lifecycle.reactions.rename_in_requests", "agent.renamed"): RENAMING,
+    ("requests.lifecycle.reactions.note_question", "question.asked"): ("question.ask", an_engineer_asks),
+    (_FOLLOW_TASK, "task.completed"): ("task.complete", with_request()),
+    (_FOLLOW_TASK, "task.failed"): ("task.fail", with_request(reason="It can't be done.")),
+    (_FOLLOW_TASK, "task.blocked"): ("task.block", with_request(reason="It waits.")),
+    (_FOLLOW_TASK, "task.unblocked"): ("task.unblock", a_task_of_a_request_is_blocked),
+    (_FOLLOW_TASK, "task.cancelled"): ("task.cancel", a_task_of_a_request_is_cancelled),
+    ("requests.lifecycle.reactions.follow_reclaimed_task", "task.reclaimed"): (
+        "recovery.reconcile",
+        a_task_of_a_request_lapsed,
+    ),
+    (_FOLLOW_CHANGE, "change.withdrawn"): ("change.withdraw", a_change_is_all_that_is_left),
     ("webhooks.reactions.disable_webhooks_of_retired_agent", "agent.retired"): RETIRING,
 }
 """By reaction and event type: a command, with an example of it, that has the reaction change something."""
 
 
 def test_every_reaction_has_an_example_that_triggers_it() -> None:
-    assert {(reaction.name, reaction.event_type) for reaction in reactions} == set(TRIGGERS)
+    assert {(reaction.name, reaction.event_type) for reaction in reactions} == set(TRIGGERS) | BY_THE_QUEUE
 
 
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda operation: operation.name)
@@ -439,7 +536,9 @@ async def test_the_events_suffice(mesh: Mesh, operation: Operation) -> None:
 
 
 @pytest.mark.parametrize(
-    "reaction", list(reactions), ids=lambda reaction: f"{reaction.name}-{reaction.event_type}"
+    "reaction",
+    [reaction for reaction in reactions if (reaction.name, reaction.event_type) not in BY_THE_QUEUE],
+    ids=lambda reaction: f"{reaction.name}-{reaction.event_type}",
 )
 async def test_the_events_of_each_reaction_suffice(mesh: Mesh, reaction: EventReaction) -> None:
     name, example = TRIGGERS[reaction.name, reaction.event_type]

@@ -29,6 +29,7 @@ _LISTS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "question": ("question.list", {}, "id", "question"),
     "review": ("review.list", {}, "id", "title"),
     "change": ("change.list", {}, "id", "summary"),
+    "request": ("request.list", {}, "id", "title"),
     "meeting": ("meeting.list", {}, "id", "topic"),
     "decision": ("decision.list", {}, "id", "topic"),
     "memory": ("memory.list", {}, "id", "key"),

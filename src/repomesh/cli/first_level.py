@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "review": ("Ask for reviews, comment, decide.", "", _WORK),
     "change": ("Hand work to the merge queue: submit, list, approve.", "change", _WORK),
     "queue": ("The merge queue: status, pause, resume, stats, report.", "queue", _WORK),
+    "request": ("Ask for work and follow it: create, show, approve, stop.", "request", _WORK),
     "plan": ("Divide the files of a request among tasks.", "plan", _WORK),
     "rollback": ("Take landed changes back, through the merge queue.", "rollback", _WORK),
     "meeting": ("Discuss in turn, vote and decide: create, watch, minutes.", "meeting", _WORK),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import keyword
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -216,6 +217,7 @@ def _build_runner(
     """Return a function with a parameter for each field, from which Typer builds the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
     positional = [fields[name] for name in _positional_fields(described, shape)]
+    field_names = {_parameter_name(name): name for name in fields}
     prompt_names = _prompt_names(described, shape)
     allow_offline = described.name.partition(".")[0] in WITHOUT_SERVER
     positional_names = [field.name for field in positional]
@@ -229,7 +231,7 @@ def _build_runner(
             show_secret = secrets.should_show(described, requested=show_secret, as_json=as_json)
         option_values = {parameter.name: arguments.pop(parameter.name) for parameter in options}
         values = {
-            name: parse_value(fields[name], value)
+            field_names[name]: parse_value(fields[field_names[name]], value)
             for name, value in arguments.items()
             if value not in (None, [])
         }
@@ -419,7 +421,14 @@ def _type(field: RequestField) -> Any:
 def _build_parameter(name: str, type_: Any, info: Any, *, required: bool) -> inspect.Parameter:
     annotation = Annotated[type_, info] if required else Annotated[type_ | None, info]
     default = inspect.Parameter.empty if required else None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return inspect.Parameter(
+        _parameter_name(name), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _parameter_name(name: str) -> str:
+    """The name of a field's parameter, which is no word of Python's own."""
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def _describe(described: OperationDescription, field: RequestField, prompt_names: Mapping[str, str]) -> str:

@@ -32,6 +32,7 @@ _AGENTS: Final = (
     "participant_ids",
     "recipient",
     "recipient_id",
+    "requester",
     "reviewer",
     "reviewers",
     "sender",
@@ -52,6 +53,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "related_message_ids": ("message",),
     "replaces": ("change",),
     "related_task_ids": ("task",),
+    "request_id": ("request",),
     "review_id": ("review",),
     "supersedes": ("decision",),
     "task_id": ("task",),
@@ -81,6 +83,7 @@ _NAMED_BY: Final[dict[str, tuple[str, str]]] = {
     "decision": ("decision.list", "topic"),
     "meeting": ("meeting.list", "topic"),
     "memory": ("memory.list", "key"),
+    "request": ("request.list", "title"),
     "review": ("review.list", "title"),
     "task": ("task.list", "goal"),
 }
@@ -92,7 +95,17 @@ _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """By field of objects named within a session: the operation that lists them, and the fields with names."""
 
-_OWN_LIST: Final = ("agent", "change", "decision", "meeting", "memory", "question", "review", "task")
+_OWN_LIST: Final = (
+    "agent",
+    "change",
+    "decision",
+    "meeting",
+    "memory",
+    "question",
+    "request",
+    "review",
+    "task",
+)
 LISTINGS: Final = {
     **{kind: f"{kind} list" for kind in _OWN_LIST},
     "message": "message inbox",

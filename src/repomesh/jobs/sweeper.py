@@ -47,6 +47,9 @@ ONE_BY_ONE = {"meeting.settle": "meeting.due"}
 CONSULTING_SWEEPS = ("meeting.propose",)
 """Commands that ask a language model, which may take a while: a sweeper of its own runs them."""
 
+PLANNING_SWEEPS = ("request.split",)
+"""Commands that read a whole repository, which takes seconds: a sweeper of its own runs them, too."""
+
 
 class Sweeper(Periodic):
     """Runs its commands in the workspaces in which they are due, as soon as they are.

@@ -16,7 +16,7 @@ from repomesh.store.base import Store
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0030"
+HEAD = "0031"
 """The newest revision; a constant so that a start needn't load the migration tool when nothing is due."""
 
 # One migrating server at a time, and one that starts; any two constants will do.

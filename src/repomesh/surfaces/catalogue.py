@@ -37,7 +37,11 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "description": operation.description,
         "request": _import_path(operation.request),
         "result": _result(operation.result),
-        "answers": [name for name, field in operation.result.model_fields.items() if field.is_required()],
+        "answers": [
+            field.alias or name
+            for name, field in operation.result.model_fields.items()
+            if field.is_required()
+        ],
         "item": _item(operation.result),
         "fields": _fields(operation.request),
     }

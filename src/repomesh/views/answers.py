@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from repomesh.views import meeting_view, message_path
+from repomesh.views import meeting_view, message_path, request_view
 from repomesh.views.tables import object_lines, table
 from repomesh.views.terminal_text import TextStyle, cell, clean
 
@@ -33,6 +33,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "RecallResult": ("id", "score", "what", "session_id", "key", "snippet", "why"),
     "ReviewComment": ("created_at", "agent_name", "verdict", "file", "line", "body"),
     "Change": ("id", "state", "author_name", "summary", "reason", "updated_at"),
+    "RequestSummary": ("id", "state", "class", "requester_name", "title", "reason", "updated_at"),
     "Review": ("id", "state", "author_name", "reviewers", "title", "updated_at"),
     "SessionTask": (
         "session_id",
@@ -77,6 +78,8 @@ _PAGES: Final[dict[str, Callable[[TextStyle, Mapping[str, Any]], list[str]]]] = 
     "Meeting": meeting_view.meeting_page,
     "MeetingDetail": meeting_view.meeting_page,
     "MeetingRequest": meeting_view.request_page,
+    "EditedRequest": request_view.edited_page,
+    "RequestDetail": request_view.request_page,
     "MessageTrace": message_path.path_lines,
     "SuggestedTopics": meeting_view.topics_page,
 }

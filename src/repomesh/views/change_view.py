@@ -115,10 +115,10 @@ def _report_cells(change: Mapping[str, Any]) -> list[str]:
         ", ".join(approvals) or "-",
         ", ".join(notes) or "-",
     ]
-    return [_escape(cell) for cell in cells]
+    return [markdown_text(cell) for cell in cells]
 
 
-def _escape(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Return a text on one line that a table of Markdown shows as it is."""
     text = " ".join(clean(text).split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("<", "&lt;").replace("`", "\\`")

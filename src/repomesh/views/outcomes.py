@@ -24,6 +24,7 @@ _PAST: Final = {
     "rotate_secret": "given a new secret",
     "send": "sent",
     "speak": "spoken in",
+    "stop": "stopped",
     "unreact": "unmarked",
     "withdraw": "withdrawn",
 }
@@ -35,6 +36,7 @@ PRINTED_WHOLE: Final = frozenset(
         "chunk.add_many",
         "lock.force_release",
         "recovery.reconcile",
+        "request.edit",
         "session.delete",
         "task.finish",
         "webhook.replay",
@@ -71,6 +73,8 @@ def outcome_line(style: TextStyle, operation: str, answer: Mapping[str, Any]) ->
     )
     if title:
         parts[-1] += f": {' '.join(title.split())}"
+    if noun == "request":
+        parts[-1] += f"; {subject['state']}: {subject['reason']}"
     if operation == "meeting.create" and subject["status"] == "pending":
         parts[-1] += f"; '{style.program} meeting start {label}' begins it"
     elif operation == "meeting.create":

@@ -29,7 +29,7 @@ from repomesh.adapters.git.merge_results import (
     MergeResult,
     parse_answer,
 )
-from repomesh.adapters.git.modes import SUBMODULE
+from repomesh.adapters.git.modes import CONTENTS, SUBMODULE
 from repomesh.adapters.git.refs import RepositoryRefs, as_commit
 from repomesh.adapters.git.signatures import Signature, decode, to_git
 from repomesh.kernel import limits
@@ -158,6 +158,21 @@ class Repository(RepositoryRefs):
     def blob_at(self, tree: str, path: bytes) -> BlobRef | None:
         """The file at `path` in a tree; None where there is none, or a folder."""
         return trees.find(self._entries, tree, path)
+
+    def files(self, tree: str, count_max: int) -> dict[bytes, BlobRef] | None:
+        """All files of a tree by path; None for more than `count_max`. Raises GitFailed and PathRefused."""
+        return trees.all_files(self._entries, tree, count_max)
+
+    def text(self, blob: BlobRef, bytes_max: int) -> bytes | None:
+        """The content of an ordinary file; None for a link or a submodule. Raises GitFailed.
+
+        Of a file of more than `bytes_max` bytes, which is not read, as many spaces and one.
+        """
+        if blob.mode not in CONTENTS:
+            return None
+        with as_git_failed(f"the content {blob.oid} can't be read"):
+            _type, size = self._repository.odb.read_header(blob.oid)
+        return self.blob(blob.oid) if size <= bytes_max else b" " * (bytes_max + 1)
 
     def blob(self, oid: str) -> bytes:
         """The content of a file. Raises GitFailed when it can't be read."""

@@ -56,6 +56,15 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
     from repomesh.domains.overview.liveness.models import HeartbeatResult, Reconciled
     from repomesh.domains.overview.searching.models import RecallPage, SearchResult
     from repomesh.domains.overview.task_context.models import TaskContext
+    from repomesh.domains.requests.lifecycle.models import (
+        Attachment,
+        Brief,
+        EditedRequest,
+        RequestDetail,
+        RequestReport,
+        RequestSummary,
+    )
+    from repomesh.domains.requests.planning.models import Plan
     from repomesh.domains.sessions.artifact_models import Artifact, ArtifactPart, ArtifactVersion
     from repomesh.domains.sessions.chunk_models import AddedChunks, Chunk, ChunkInfo, NewChunk, ReadChunkPart
     from repomesh.domains.sessions.export_models import (
@@ -1729,7 +1738,16 @@ class AsyncIds(OperationGroup):
         part: str,
         what: Sequence[
             Literal[
-                "agent", "task", "message", "question", "review", "change", "meeting", "decision", "memory"
+                "agent",
+                "task",
+                "message",
+                "question",
+                "review",
+                "change",
+                "request",
+                "meeting",
+                "decision",
+                "memory",
             ]
         ]
         | None = None,
@@ -3726,6 +3744,277 @@ class AsyncRecovery(OperationGroup):
         return answered
 
 
+class AsyncRequests(OperationGroup):
+    """`request.approve`, `request.cancel`, `request.create`, `request.edit`, `request.list`,
+    `request.report`, `request.resume`, `request.show` and `request.stop`.
+    """
+
+    async def approve(
+        self,
+        *,
+        request_id: str,
+        document_version: int | None = None,
+        comment: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RequestSummary:
+        """Approve the brief, or the plan, that waits for it; only people do. The request then goes
+        on.
+
+        A brief with open questions is approved as it is: whoever plans it decides them.
+
+        Args:
+            document_version: The version that you looked at; refused when there is a newer one.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `document_outdated`, `only_people`, `request_not_found`,
+                `request_state`, `stale_version`.
+        """
+        answered: RequestSummary = await self._call(
+            "request.approve",
+            {"request_id": request_id, "document_version": document_version, "comment": comment},
+            idempotency_key,
+        )
+        return answered
+
+    async def cancel(
+        self, *, request_id: str, reason: str | None = None, idempotency_key: str | None = None
+    ) -> RequestSummary:
+        """Cancel a request: its open tasks are cancelled, and their changes that have not landed
+        withdrawn.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `not_your_request`, `request_not_found`, `request_state`,
+                `stale_version`.
+        """
+        answered: RequestSummary = await self._call(
+            "request.cancel", {"request_id": request_id, "reason": reason}, idempotency_key
+        )
+        return answered
+
+    async def create(
+        self,
+        *,
+        text: str,
+        class_: Literal["feature", "bugfix", "refactor", "docs"] | None = None,
+        files: ListOf[str] | None = None,
+        attachments: Sequence[Attachment] | None = None,
+        priority: int | None = None,
+        approval: Literal["always", "risk", "never"] | None = None,
+        idempotency_key: str | None = None,
+    ) -> RequestSummary:
+        """Ask for work. It becomes a brief, a plan of tasks that own their files, and tasks on the
+        board.
+
+        Who writes brief and plan, `[roles]` in repomesh.toml says; without roles the text is the
+        brief, and the server divides its `files` among tasks. `state`, `reason` and `next_step`
+        say what it waits for.
+
+        Args:
+            text: What is wanted, in any language; the first line is its title.
+            class_: What sort of work it is; read from the text by default.
+            files: Paths and patterns that it touches, if they are known.
+            priority: Higher goes first; 0 is usual.
+            approval: When a person must approve brief and plan; by default as 'requests.approval'
+                of repomesh.toml says. Only people choose less than that.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `git_failed`, `merge_engine_missing`, `no_git_repository`,
+                `only_people`, `queue_configuration_invalid`, `target_missing`,
+                `too_many_requests`.
+        """
+        answered: RequestSummary = await self._call(
+            "request.create",
+            {
+                "text": text,
+                "class": class_,
+                "files": files,
+                "attachments": attachments,
+                "priority": priority,
+                "approval": approval,
+            },
+            idempotency_key,
+        )
+        return answered
+
+    async def edit(
+        self,
+        *,
+        request_id: str,
+        brief: Brief | None = None,
+        plan: Plan | None = None,
+        comment: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> EditedRequest:
+        """Send a new version of a request's brief, or of its plan.
+
+        A new brief has the plan made again. A plan that breaks a rule is not taken: `violations`
+        names each rule with what to change. After REQUEST_ROUNDS_MAX such plans in a row a person
+        is asked.
+
+        Args:
+            plan: As 'repomesh plan --json' writes it; sizes are computed.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `git_failed`, `merge_engine_missing`, `no_git_repository`,
+                `not_your_request`, `queue_configuration_invalid`, `repository_too_large`,
+                `request_not_found`, `request_state`, `stale_version`, `target_missing`.
+        """
+        answered: EditedRequest = await self._call(
+            "request.edit",
+            {"request_id": request_id, "brief": brief, "plan": plan, "comment": comment},
+            idempotency_key,
+        )
+        return answered
+
+    async def list(
+        self,
+        *,
+        state: Literal[
+            "received",
+            "clarifying",
+            "briefed",
+            "planning",
+            "planned",
+            "working",
+            "done",
+            "failed",
+            "cancelled",
+        ]
+        | None = None,
+        open: bool | None = None,
+        requester: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> Page[RequestSummary]:
+        """List requests, newest first.
+
+        Args:
+            open: true: those that have not ended; false: those that have.
+            cursor: `next_cursor` of the page before.
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        answered: Page[RequestSummary] = await self._call(
+            "request.list",
+            {
+                "state": state,
+                "open": open,
+                "requester": requester,
+                "cursor": cursor,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
+        )
+        return answered
+
+    def iterate(
+        self,
+        *,
+        state: Literal[
+            "received",
+            "clarifying",
+            "briefed",
+            "planning",
+            "planned",
+            "working",
+            "done",
+            "failed",
+            "cancelled",
+        ]
+        | None = None,
+        open: bool | None = None,
+        requester: str | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> AsyncGenerator[RequestSummary]:
+        """Yield each item of `list`, page after page.
+
+        Args:
+            open: true: those that have not ended; false: those that have.
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        return self._iterate(
+            "request.list",
+            {"state": state, "open": open, "requester": requester, "limit": limit, "max_chars": max_chars},
+        )
+
+    async def report(self, *, request_id: str, max_chars: int | None = None) -> RequestReport:
+        """Report what came of a request: its documents, who did its tasks, and how its changes
+        landed.
+
+        Args:
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `request_not_found`.
+        """
+        answered: RequestReport = await self._call(
+            "request.report", {"request_id": request_id, "max_chars": max_chars}
+        )
+        return answered
+
+    async def resume(self, *, request_id: str, idempotency_key: str | None = None) -> RequestSummary:
+        """Let a stopped request go on. What a person stopped, only a person resumes.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `not_your_request`, `only_people`, `request_not_found`,
+                `request_state`, `stale_version`.
+        """
+        answered: RequestSummary = await self._call(
+            "request.resume", {"request_id": request_id}, idempotency_key
+        )
+        return answered
+
+    async def show(self, *, request_id: str, max_chars: int | None = None) -> RequestDetail:
+        """Show a request with its brief, its plan, its tasks and their changes.
+
+        Args:
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `request_not_found`.
+        """
+        answered: RequestDetail = await self._call(
+            "request.show", {"request_id": request_id, "max_chars": max_chars}
+        )
+        return answered
+
+    async def stop(
+        self, *, request_id: str, reason: str | None = None, idempotency_key: str | None = None
+    ) -> RequestSummary:
+        """Stop a request: its tasks are blocked, and whoever holds one loses it. Changes under way
+        go on.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `not_your_request`, `request_not_found`, `request_state`,
+                `stale_version`.
+        """
+        answered: RequestSummary = await self._call(
+            "request.stop", {"request_id": request_id, "reason": reason}, idempotency_key
+        )
+        return answered
+
+
 class AsyncReviews(OperationGroup):
     """`review.comment`, `review.decide`, `review.list`, `review.request`, `review.revise`,
     `review.show` and `review.withdraw`.
@@ -5563,6 +5852,7 @@ class AsyncMesh(AsyncClientBase):
         self.questions = AsyncQuestions(client)
         self.queues = AsyncQueues(client)
         self.recovery = AsyncRecovery(client)
+        self.requests = AsyncRequests(client)
         self.reviews = AsyncReviews(client)
         self.search = AsyncSearch(client)
         self.sessions = AsyncSessions(client)

@@ -104,3 +104,10 @@ class InstanceReplaced(TokenRevoked):
 
     code = "instance_replaced"
     hint = "Stop this instance, or register with register_agent under another name."
+
+
+class OnlyPeople(Forbidden):
+    """Only people and the workspace's owner can do this."""
+
+    code = "only_people"
+    hint = "Ask a person with the tool ask_human; what agents decide, they propose with POST /v1/meetings."

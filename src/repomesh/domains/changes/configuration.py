@@ -13,6 +13,7 @@ from repomesh.domains.changes.models import RiskLevel
 from repomesh.domains.leases import paths
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict
+from repomesh.kernel.fields import Name, Tag
 from repomesh.kernel.operation import Model
 
 FILE = "repomesh.toml"
@@ -162,6 +163,44 @@ class MergeSection(_Section):
     structured: bool = Field(True, description="Whether conflicts are merged by the files' structure.")
 
 
+class RoleSection(_Section):
+    """`[roles.NAME]`: who does one part of a request's way."""
+
+    agent: Name | None = Field(None, description="The agent that gets the work, by name.")
+    capability: Tag | None = Field(None, description="Any agent that can do this gets the work.")
+    person: bool = Field(False, description="People are asked.")
+    instructions: (
+        Annotated[str, StringConstraints(min_length=1, max_length=limits.PATTERN_CHARS_MAX)] | None
+    ) = Field(None, description="A Markdown file of the repository that the agent is pointed to.")
+
+    @model_validator(mode="after")
+    def _has_one_holder(self) -> RoleSection:
+        if sum((self.agent is not None, self.capability is not None, self.person)) != 1:
+            raise ValueError("needs exactly one of agent, capability and person")
+        return self
+
+
+class RolesSection(Model):
+    """`[roles]`: who writes briefs and plans, and who does their tasks. The server itself without them."""
+
+    engineer: RoleSection | None = Field(None, description="Writes the brief; else it is the request's text.")
+    orchestrator: RoleSection | None = Field(
+        None, description="Makes the plan; else the server divides the brief's files among tasks."
+    )
+    developer: RoleSection | None = Field(
+        None, description="Does the tasks; else any agent of the workspace claims them."
+    )
+
+
+class RequestsSection(Model):
+    """`[requests]`: how requests become tasks."""
+
+    approval: Literal["always", "risk", "never"] = Field(
+        "risk",
+        description="When a person must approve a brief and a plan: 'risk' where a rule names a reason.",
+    )
+
+
 class Configuration(Model):
     """The whole of `repomesh.toml`."""
 
@@ -170,6 +209,8 @@ class Configuration(Model):
     risk: Annotated[tuple[RiskSection, ...], Field(max_length=100)] = ()
     approval: ApprovalSection = ApprovalSection()
     merge: MergeSection = MergeSection()
+    requests: RequestsSection = RequestsSection()
+    roles: RolesSection = RolesSection()
 
     @model_validator(mode="after")
     def _names_once(self) -> Configuration:

@@ -95,10 +95,3 @@ class QuorumMissing(InvalidRequest):
 
     code = "quorum_missing"
     hint = "Send 'quorum' with the number of votes that must be cast, together with consensus 'quorum'."
-
-
-class OnlyPeople(Forbidden):
-    """Only people and the workspace's owner can do this; agents decide in meetings."""
-
-    code = "only_people"
-    hint = "Propose it in a meeting with POST /v1/meetings, or ask a person with ask_human."

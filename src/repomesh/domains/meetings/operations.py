@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
+from repomesh.domains.agents import people_only
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import brief, events, flow, people_only, relations, rows
+from repomesh.domains.meetings import brief, events, flow, relations, rows
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.errors import (

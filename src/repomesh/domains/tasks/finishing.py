@@ -126,11 +126,15 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
         rules.require_allowed("block", row.id, row.status, row.reason)
         if row.status == "claimed" and not holding.is_owner(tx):
             raise FencingTokenMissing(f"fencing_token: {row.agent_name} holds task {row.id}")
+    return block(tx, row, request.reason, by_holder=request.fencing_token is not None)
+
+
+def block(tx: Transaction, row: Row[Any], reason: str, *, by_holder: bool = False) -> Task:
+    """Block a task that may be blocked, whoever holds it: the holder loses its claim."""
     if row.status == "claimed":
-        is_forced = request.fencing_token is None
-        holding.end_hold(tx, row, "blocked", request.reason, "forced" if is_forced else "released")
-    task = rows.change(tx, row, status="blocked", reason=request.reason, **rows.NOBODY)
-    rows.emit_changed(tx, TASK_BLOCKED, task, request.reason, severity="warning")
+        holding.end_hold(tx, row, "blocked", reason, "released" if by_holder else "forced")
+    task = rows.change(tx, row, status="blocked", reason=reason, **rows.NOBODY)
+    rows.emit_changed(tx, TASK_BLOCKED, task, reason, severity="warning")
     return task
 
 

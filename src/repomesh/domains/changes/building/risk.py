@@ -91,6 +91,17 @@ def assess(
     return Risk(level=level, reasons=shown[: limits.RISK_REASONS_MAX])
 
 
+def assess_paths(patterns: Sequence[str], configuration: Configuration) -> list[str]:
+    """Why a change of files that these patterns hold would be riskier than 'low', by its paths alone."""
+    configured = [(section.level, section.name, section.paths) for section in configuration.risk]
+    reasons = []
+    for level, name, risky in (*_BY_PATH, *configured):
+        matching = [pattern for pattern in patterns if any(paths.may_conflict(pattern, r) for r in risky)]
+        if level != "low" and matching:
+            reasons.append(f"{level}: {name}: {name_some(matching)}")
+    return reasons
+
+
 def needed(configuration: Configuration, level: RiskLevel) -> Needed:
     """Who must approve a change of this risk level."""
     approval: Needed = getattr(configuration.approval, level)

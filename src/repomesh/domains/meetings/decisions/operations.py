@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents import people_only
+from repomesh.domains.agents.errors import AgentNotFound, OnlyPeople
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import people_only, relations
+from repomesh.domains.meetings import relations
 from repomesh.domains.meetings.decisions import rows
 from repomesh.domains.meetings.decisions.errors import (
     DecisionNotFound,
@@ -26,7 +27,6 @@ from repomesh.domains.meetings.decisions.models import (
     SupersedeDecision,
 )
 from repomesh.domains.meetings.decisions.tables import decisions
-from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.domains.meetings.operations import attended_meeting_ids
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel import limits

@@ -11,7 +11,7 @@ from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
 
 Identified = Literal[
-    "agent", "task", "message", "question", "review", "change", "meeting", "decision", "memory"
+    "agent", "task", "message", "question", "review", "change", "request", "meeting", "decision", "memory"
 ]
 
 IDENTIFIED: tuple[Identified, ...] = get_args(Identified)

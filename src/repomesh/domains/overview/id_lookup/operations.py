@@ -17,6 +17,7 @@ from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.reviews.tables import reviews
 from repomesh.domains.overview.id_lookup.models import IDENTIFIED, FindIds, FoundId, FoundIds, Identified
 from repomesh.domains.overview.task_context.rules import readable
+from repomesh.domains.requests.lifecycle.tables import requests
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
@@ -38,6 +39,7 @@ _TITLES: dict[Identified, tuple[Table, ColumnElement[str]]] = {
     "question": (questions, questions.c.question),
     "review": (reviews, reviews.c.title),
     "change": (changes, changes.c.summary),
+    "request": (requests, requests.c.title),
     "meeting": (meetings, meetings.c.topic),
     "decision": (decisions, decisions.c.topic),
     "memory": (memories, memories.c.key),

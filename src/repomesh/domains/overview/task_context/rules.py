@@ -28,6 +28,7 @@ READ_SCOPES: dict[str, str] = {
     "message": "messages:read",
     "question": "messages:read",
     "change": "changes:read",
+    "request": "requests:read",
     "review": "reviews:read",
     "task": "tasks:read",
 }

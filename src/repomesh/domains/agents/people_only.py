@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from repomesh.domains.agents.errors import OnlyPeople
 from repomesh.domains.agents.rules import PERSON
-from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.kernel.identity import Caller
 
 
