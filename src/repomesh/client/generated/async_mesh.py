@@ -3862,8 +3862,9 @@ class AsyncRequests(OperationGroup):
 
         Raises:
             RemoteError: Among others `git_failed`, `merge_engine_missing`, `no_git_repository`,
-                `not_your_request`, `queue_configuration_invalid`, `repository_too_large`,
-                `request_not_found`, `request_state`, `stale_version`, `target_missing`.
+                `not_your_request`, `planning_failed`, `queue_configuration_invalid`,
+                `repository_too_large`, `request_not_found`, `request_state`, `stale_version`,
+                `target_missing`.
         """
         answered: EditedRequest = await self._call(
             "request.edit",

@@ -59,7 +59,7 @@ BUILD_FILES = (
     "**/pom.xml",
     "**/BUILD.bazel",
 )
-_RULES = (FILE, "**/.gitattributes", "**/CODEOWNERS")
+_RULES = (FILE, "**/.gitattributes", "**/.lfsconfig", "**/CODEOWNERS")
 
 _BY_PATH: tuple[tuple[RiskLevel, str, tuple[str, ...]], ...] = (
     ("critical", "the rules of the queue itself", _RULES),

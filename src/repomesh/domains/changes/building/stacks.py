@@ -17,7 +17,7 @@ from repomesh.adapters.git.repository import Commit, Repository
 from repomesh.adapters.git.signatures import Signature
 from repomesh.domains.changes import rules
 from repomesh.domains.changes.building.inspecting import Difference, read_difference
-from repomesh.domains.changes.building.structured.merging import merge_contents
+from repomesh.domains.changes.building.structured.isolated import ConflictedContents, merge_isolated
 from repomesh.domains.changes.building.structured.outcome import NotMergeable
 from repomesh.domains.changes.errors import ChangeEmpty, ChangeTooLarge
 from repomesh.domains.changes.models import ConflictSide, ErrorClass, FileConflict, MergedBy
@@ -212,6 +212,7 @@ def _resolve(repository: Repository, result: Conflicted, target: Target) -> _Res
     """Merge the conflicted files by their structure."""
     resolution = _Resolution()
     settings = target.configuration.merge
+    mergeable: list[tuple[bytes, str, ConflictedContents]] = []
     for file in result.files:
         sides = (file.base, file.ours, file.theirs)
         modes = {side.mode for side in sides if side is not None}
@@ -220,12 +221,18 @@ def _resolve(repository: Repository, result: Conflicted, target: Target) -> _Res
         elif len(modes) > 1 or not modes.issubset(CONTENTS):
             resolution.reasons[file.path] = "the sides have other modes, or it is no regular file"
         else:
-            base, ours, theirs = (None if side is None else repository.blob(side.oid) for side in sides)
-            try:
-                merged = merge_contents(as_text(file.path), base, ours, theirs, settings.append_only)
-                resolution.files[file.path] = BlobRef(modes.pop(), repository.write_blob(merged))
-            except NotMergeable as error:
-                resolution.reasons[file.path] = str(error)
+            contents = (None if side is None else repository.blob(side.oid) for side in sides)
+            mergeable.append((file.path, modes.pop(), ConflictedContents(as_text(file.path), *contents)))
+    if resolution.reasons or not mergeable:  # one conflict that stays returns the change
+        for path, _mode, _contents in mergeable:
+            resolution.reasons[path] = "it was not merged, since other files conflict"
+        return resolution
+    merged = merge_isolated([contents for _path, _mode, contents in mergeable], settings.append_only)
+    for (path, mode, _contents), content in zip(mergeable, merged, strict=True):
+        if isinstance(content, NotMergeable):
+            resolution.reasons[path] = str(content)
+        else:
+            resolution.files[path] = BlobRef(mode, repository.write_blob(content))
     return resolution
 
 

@@ -24,7 +24,7 @@ from repomesh.domains.requests.lifecycle.models import (
     EditRequest,
     RequestSummary,
 )
-from repomesh.domains.requests.lifecycle.plan_checking import CheckedPlan, RepositoryTooLarge
+from repomesh.domains.requests.lifecycle.plan_checking import CheckedPlan, PlanningFailed, RepositoryTooLarge
 from repomesh.domains.requests.lifecycle.rules import RequestPlacement, Role
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Stale
@@ -57,7 +57,7 @@ async def _check_plan(request: EditRequest, preparation: Preparation) -> EditReq
         request._checked = await on_repository(
             preparation,
             lambda tx: _find_editable(tx, request).id,
-            lambda repository, _id: plan_checking.check(plan, repository),
+            lambda repository, _id: plan_checking.check_isolated(plan, repository),
             "minutes",
         )
     return request
@@ -73,6 +73,7 @@ async def _check_plan(request: EditRequest, preparation: Preparation) -> EditReq
         RequestStateConflict,
         NotYourRequest,
         RepositoryTooLarge,
+        PlanningFailed,
         Stale,
     ),
     prepare=_check_plan,

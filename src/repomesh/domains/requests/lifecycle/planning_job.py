@@ -63,7 +63,7 @@ async def _split(request: SplitRequest, preparation: Preparation) -> SplitReques
     row, brief = due
     made: Callable[[CheckedPlan | None, str], _MadePlan] = partial(_MadePlan, row.id, brief.version)
     try:
-        work = partial(plan_checking.split, brief.document)
+        work = partial(plan_checking.split_isolated, brief.document)
         plan = await on_repository(
             preparation, lambda _tx: None, lambda repository, _none: work(repository), "minutes"
         )
