@@ -3811,7 +3811,8 @@ class AsyncRequests(OperationGroup):
 
         Who writes brief and plan, `[roles]` in repomesh.toml says; without roles the text is the
         brief, and the server divides its `files` among tasks. `state`, `reason` and `next_step`
-        say what it waits for.
+        say what it waits for. The caller's token needs `tasks:write`, too, as for all that
+        changes a request.
 
         Args:
             text: What is wanted, in any language; the first line is its title.

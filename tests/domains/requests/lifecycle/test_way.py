@@ -223,6 +223,7 @@ async def test_a_plan_that_breaks_rules_goes_back_and_then_to_a_person(
         assert not answer["accepted"]
         assert answer["violations"][0]["rule"] == "overlap"
         assert (await shop.get(f"/v1/requests/{request['id']}"))["rounds"] == number + 1
+    assert len(await shop.events(type="request.plan_refused")) == limits.REQUEST_ROUNDS_MAX
     assert (await pat.get("/v1/messages/inbox"))["items"][0]["subject"] == "Plan needed: Change both"
     whole = [{"key": "a", "goal": "Change both", "files": TWO, "acceptance": ["It works"]}]
     answer = await pat.post(edit, plan={"tasks": whole})
@@ -369,3 +370,48 @@ async def test_requests_are_listed_by_state_and_by_who_made_them(shop: Mesh) -> 
     assert listed[1]["class"] == "docs"
     for criteria in ({"state": "planning"}, {"open": True}, {"requester": "bob"}):
         assert [item["id"] for item in (await shop.get("/v1/requests", **criteria))["items"]] == [mine["id"]]
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_tasks_of_a_developer_who_is_not_there_are_for_anybody(
+    shop: Mesh, planned: Planned, configure: Configure
+) -> None:
+    configure('[roles.developer]\nagent = "nobody"\n')
+    request = await planned(text="Do one thing", files=["shop/mail.py"])
+    task = await shop.get(f"/v1/tasks/{request['tasks'][0]['task_id']}")
+    assert (request["state"], task["assignee_name"], task["ready"]) == ("working", None, True)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_tasks_for_people_are_assigned_to_the_person_seen_last(
+    shop: Mesh, planned: Planned, configure: Configure
+) -> None:
+    configure("[roles.developer]\nperson = true\n")
+    await shop.agent("pat", type="human")
+    request = await planned(text="Do one thing", files=["shop/mail.py"])
+    task = await shop.get(f"/v1/tasks/{request['tasks'][0]['task_id']}")
+    assert task["assignee_name"] == "pat"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_a_token_without_tasks_makes_none_by_a_request(shop: Mesh) -> None:
+    async def token(*scopes: str) -> Speaker:
+        made = await shop.post("/v1/tokens", role="agent", agent="ann", scopes=list(scopes))
+        return Speaker(shop.http, made["token"])
+
+    narrow, wide = await token("requests:write"), await token("requests:write", "tasks:write")
+    assert await code(narrow, "/v1/requests", text="Do it") == "forbidden"
+    made = await wide.post("/v1/requests", text="Do it")
+    for action in ("edit", "approve", "stop", "resume", "cancel"):
+        fields = {"brief": {"goal": "Do it"}} if action == "edit" else {}
+        assert await code(narrow, f"/v1/requests/{made['id']}/{action}", **fields) == "forbidden"
+
+
+async def test_a_request_with_an_engineer_is_told_of_once(
+    shop: Mesh, planned: Planned, configure: Configure
+) -> None:
+    configure(ENGINEER)
+    await shop.agent("ada")
+    request = await planned(text="Add rate limits")
+    [event] = await shop.events(type="request.*")
+    assert event["data"]["request"] == {name: request[name] for name in event["data"]["request"]}

@@ -148,7 +148,7 @@ def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
 
 def _is_person(tx: Transaction, paused_by: str) -> bool:
     """Whether the name in `paused_by` stands for the owner or for an agent that is a person."""
-    agent = agent_rows.find_by_name(tx, paused_by)
+    agent = agent_rows.find_by_name(tx, paused_by) or agent_rows.find_by_former_name(tx, paused_by)
     return paused_by == _OWNER or (agent is not None and agent.type == PERSON)
 
 

@@ -18,6 +18,7 @@ from repomesh.domains.requests.lifecycle.errors import (
 )
 from repomesh.domains.requests.lifecycle.models import (
     REQUEST_APPROVED,
+    REQUEST_PLAN_REFUSED,
     ApproveRequest,
     DocumentType,
     EditedRequest,
@@ -41,6 +42,7 @@ def _find_editable(tx: Transaction, request: EditRequest) -> Row[Any]:
     People write both. An agent writes the document of its role, and those of a request that it made.
     """
     type_: DocumentType = "brief" if request.brief is not None else "plan"
+    tx.caller.require("tasks:write")
     row = rows.find(tx, request.request_id)
     tx.check_version(row.version)
     rules.require_allowed(type_, row.id, row.state)
@@ -94,8 +96,9 @@ def edit_request(tx: Transaction, request: EditRequest) -> EditedRequest:
         return EditedRequest(accepted=True, request=rows.as_summary(accepted), violations=[])
     refused = [violation.model_dump() for violation in checked.violations]
     row = rows.write(tx, row.id, violations=refused, rounds=row.rounds + 1)
+    first = checked.violations[0]
+    rows.emit(tx, REQUEST_PLAN_REFUSED, row, f"{first.rule}: {first.message}")
     if row.rounds == limits.REQUEST_ROUNDS_MAX and row.state == "planning":
-        first = checked.violations[0]
         row = flow.ask_for_plan(
             tx, row, f"{row.rounds} plans in a row broke rules, the last one '{first.rule}': {first.message}"
         )
@@ -113,6 +116,7 @@ def approve_request(tx: Transaction, request: ApproveRequest) -> RequestSummary:
 
     A brief with open questions is approved as it is: whoever plans it decides them.
     """
+    tx.caller.require("tasks:write")
     row = rows.find(tx, request.request_id)
     tx.check_version(row.version)
     rules.require_allowed("approve", row.id, row.state)

@@ -9,7 +9,12 @@ from sqlalchemy import Row
 from repomesh.domains.changes.queue.notices import notify_people
 from repomesh.domains.requests.lifecycle import role_tasks, rows, rules, work
 from repomesh.domains.requests.lifecycle.errors import RequestStopped
-from repomesh.domains.requests.lifecycle.models import Brief, BriefVersion, PlanOfRequest
+from repomesh.domains.requests.lifecycle.models import (
+    EVENT_OF_STATE,
+    Brief,
+    BriefVersion,
+    PlanOfRequest,
+)
 from repomesh.domains.requests.lifecycle.rules import RequestPlacement, Role
 from repomesh.domains.requests.planning.models import Plan
 from repomesh.domains.tasks.models import Task
@@ -26,10 +31,11 @@ _APPROVE = "a person approves it: 'repomesh request approve {}'"
 def begin(tx: Transaction, row: Row[Any]) -> Row[Any]:
     """Have the brief of a new request written, or make one of its text where no role writes it."""
     if role_tasks.role_of(row, "engineer") is None:
+        rows.emit(tx, EVENT_OF_STATE["received"], row)
         return accept_brief(tx, row, rules.default_brief(row.text, row.files))
     author = role_tasks.assign(tx, row, "engineer")
-    reason = f"its brief is written by {author}"
-    return rows.write(tx, row.id, reason=reason, next_step=f"{author} sends the brief")
+    placement = RequestPlacement("received", f"its brief is written by {author}", f"{author} sends the brief")
+    return rows.move(tx, row, placement)
 
 
 def accept_brief(tx: Transaction, row: Row[Any], brief: Brief, comment: str = "") -> Row[Any]:

@@ -335,6 +335,11 @@ REQUEST_EDITED = event_type(
 REQUEST_APPROVED = event_type(
     "request.approved", RequestEditedData, "The brief or the plan of a request was approved."
 )
+REQUEST_PLAN_REFUSED = event_type(
+    "request.plan_refused",
+    RequestEventData,
+    "A plan for a request broke rules, and was not taken; the comment names the first.",
+)
 REQUEST_STOPPED = event_type(
     "request.stopped", RequestEventData, "A request was stopped: its open tasks are blocked."
 )

@@ -24,7 +24,6 @@ from repomesh.domains.requests.lifecycle.errors import (
     TooManyRequests,
 )
 from repomesh.domains.requests.lifecycle.models import (
-    EVENT_OF_STATE,
     REQUEST_RESUMED,
     REQUEST_STOPPED,
     BriefVersion,
@@ -75,8 +74,10 @@ def create_request(tx: Transaction, request: CreateRequest) -> RequestSummary:
     """Ask for work. It becomes a brief, a plan of tasks that own their files, and tasks on the board.
 
     Who writes brief and plan, `[roles]` in repomesh.toml says; without roles the text is the brief, and the
-    server divides its `files` among tasks. `state`, `reason` and `next_step` say what it waits for.
+    server divides its `files` among tasks. `state`, `reason` and `next_step` say what it waits for. The
+    caller's token needs `tasks:write`, too, as for all that changes a request.
     """
+    tx.caller.require("tasks:write")
     settings: Configuration = request._settings
     usual = settings.requests.approval
     approval = request.approval or usual
@@ -84,7 +85,9 @@ def create_request(tx: Transaction, request: CreateRequest) -> RequestSummary:
         raise OnlyPeople(f"approval: '{usual}' is usual here, and only a person chooses '{approval}'")
     open_requests = rows.count_open(tx)
     if open_requests >= limits.REQUESTS_OPEN_MAX:
-        raise TooManyRequests(f"{open_requests} requests are under way; there may be {open_requests}")
+        raise TooManyRequests(
+            f"{open_requests} requests are under way, of {limits.REQUESTS_OPEN_MAX} at most"
+        )
     row = rows.add(
         tx,
         {
@@ -113,7 +116,6 @@ def create_request(tx: Transaction, request: CreateRequest) -> RequestSummary:
             "version": 1,
         },
     )
-    rows.emit(tx, EVENT_OF_STATE["received"], row)
     return rows.as_summary(flow.begin(tx, row))
 
 
@@ -217,12 +219,13 @@ def cancel_request(tx: Transaction, request: StopRequest) -> RequestSummary:
 
 
 def _is_name_of_person(tx: Transaction, name: str) -> bool:
-    agent = agent_rows.find_by_name(tx, name)
+    agent = agent_rows.find_by_name(tx, name) or agent_rows.find_by_former_name(tx, name)
     return name == _OWNER or (agent is not None and agent.type == PERSON)
 
 
 def _find_own(tx: Transaction, request_id: str) -> Row[Any]:
-    """The row of a request that the caller may stop or cancel: its own, or any of a person's."""
+    """The row of a request that the caller may stop or cancel: its own; people may all."""
+    tx.caller.require("tasks:write")
     row = rows.find(tx, request_id)
     tx.check_version(row.version)
     if tx.caller.agent_id != row.requester_id and not is_person(tx.caller):

@@ -8,6 +8,7 @@ from sqlalchemy import Row
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.people import newest_person
 from repomesh.domains.changes.configuration import RoleSection, RolesSection
 from repomesh.domains.changes.queue.notices import notify_people
 from repomesh.domains.messaging.messages.sending import system_notice
@@ -60,6 +61,21 @@ def assign(tx: Transaction, row: Row[Any], role: Role) -> str:
     if task.assignee_id is not None:
         system_notice(tx, [task.assignee_id], goal, f"Claim task {task.id}.", tags=_TAGS, task_id=task.id)
     return section.agent or f"an agent that can do '{section.capability}'"
+
+
+def find_developer(tx: Transaction, row: Row[Any]) -> tuple[str | None, str | None]:
+    """Who does the tasks of a request: the name of an agent, or a capability; neither means any agent.
+
+    An agent that is not there leaves the tasks to any, so that they don't wait for it in vain.
+    """
+    section = role_of(row, "developer")
+    if section is None:
+        return None, None
+    if section.person:
+        person = newest_person(tx)
+        return (None if person is None else person.name), None
+    agent = section.agent if section.agent and _is_in_service(tx, section.agent) else None
+    return agent, section.capability
 
 
 def end_role_task(tx: Transaction, row: Row[Any], role: Role, reason: str) -> None:

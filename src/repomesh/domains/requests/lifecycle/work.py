@@ -54,7 +54,7 @@ def create_tasks(tx: Transaction, row: Row[Any], brief: Brief, plan: Plan) -> No
 def _create_task(
     tx: Transaction, row: Row[Any], brief: Brief, planned: PlannedTask, needs: Sequence[str]
 ) -> Task:
-    developer = role_tasks.role_of(row, "developer")
+    agent, capability = role_tasks.find_developer(tx, row)
     request = CreateTask(
         goal=rules.title_of(planned.goal),
         description=describe_task(row, brief, planned)[: limits.TASK_TEXT_CHARS_MAX],
@@ -63,8 +63,8 @@ def _create_task(
         dependencies=tuple(needs),
         scope=planned.owned,
         tags=("request",),
-        capabilities=(developer.capability,) if developer is not None and developer.capability else (),
-        agent=developer.agent if developer is not None else None,
+        capabilities=(capability,) if capability else (),
+        agent=agent,
     )
     return create_task(tx, request)
 
@@ -127,6 +127,7 @@ def cancel_work(tx: Transaction, row: Row[Any], reason: str) -> None:
             finishing.cancel(tx, CancelTask(task_id=task.id, reason=reason))
     for change in rows.changes_of(tx, row.id):
         if change.state in CHANGE_ALLOWED["withdraw"]:
+            tx.caller.require("changes:write")
             withdrawn = Placement("withdrawn", reason)
             change_rows.set_state(tx, change_rows.find(tx, change.id), withdrawn, reason)
             placing.reassess_dependants(tx, change.id)
