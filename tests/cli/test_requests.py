@@ -67,6 +67,9 @@ def test_documents_come_from_files(work: Shell, tmp_path: Path) -> None:
     edited = work("request", "edit", made["id"][-8:], "--brief", str(brief))
     assert edited.code == 0, edited.err
     assert "clarifying: the brief asks 1 question(s)" in edited.out
+    inbox = work("inbox").out
+    assert "Requests that wait for you" in inbox
+    assert f"request show {made['id']}" in inbox
     approved = work("request", "approve", made["id"][-8:])
     assert "approved" in approved.out
     wait_for(work, made["id"], "working")

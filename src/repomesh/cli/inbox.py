@@ -154,14 +154,18 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
 
 
 async def _read(client: Client, person_id: str, limit: int) -> dict[str, Any]:
-    """Return the person's inbox, with the changes of others that wait for a person."""
+    """Return the person's inbox, with the requests, and changes of others, that wait for a person."""
     inbox: dict[str, Any] = await client.call_json("inbox.show", {"limit": limit})
     pages = [
         await client.call_json("change.list", {"waits_for": waits_for, "limit": limit})
         for waits_for in ("approval", "work_tree")
     ]
     waiting = [change for page in pages for change in page["items"]]
-    return inbox | {"changes": [change for change in waiting if change["author_id"] != person_id]}
+    requests = await client.call_json("request.list", {"waits_for": "person", "open": True, "limit": limit})
+    return inbox | {
+        "changes": [change for change in waiting if change["author_id"] != person_id],
+        "requests": requests["items"],
+    }
 
 
 def _print(item: Any) -> None:

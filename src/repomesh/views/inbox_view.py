@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from repomesh.views import request_view
 from repomesh.views.change_view import waiting_lines
 from repomesh.views.terminal_text import TextStyle, clean, counted
 
@@ -21,6 +22,7 @@ def inbox_lines(style: TextStyle, name: str, inbox: Mapping[str, Any]) -> list[s
         ("Questions", inbox["questions"], question_lines),
         ("Waiting for a permission", inbox["permissions"], permission_lines),
         ("Changes that wait for you", inbox.get("changes", ()), waiting_lines),
+        ("Requests that wait for you", inbox.get("requests", ()), request_view.waiting_lines),
         ("Not delivered", inbox["notices"], message_summary),
         ("Messages", inbox["messages"], message_summary),
     ):
@@ -111,6 +113,7 @@ def _count_items(inbox: Mapping[str, Any]) -> str:
         (len(inbox["questions"]), "question"),
         (len(inbox["permissions"]), "permission"),
         (len(inbox.get("changes", ())), "change"),
+        (len(inbox.get("requests", ())), "request"),
         (inbox["unread"], "unread message"),
     )
     return ", ".join(counted(count, word) for count, word in counts if count) or "nothing needs you"

@@ -13,6 +13,7 @@ from repomesh.views.change_view import markdown_text
 from repomesh.views.terminal_text import TextStyle, clean, counted
 
 _COLOURS: Final = {"done": "32", "clarifying": "33", "failed": "31", "cancelled": "33"}
+_APPROVABLE: Final = ("briefed", "planned")
 _BRIEF_LISTS: Final = (
     ("scope_in", "in scope"),
     ("scope_out", "out of scope"),
@@ -63,6 +64,20 @@ def state_lines(style: TextStyle, request: Mapping[str, Any]) -> list[str]:
         lines.append(style.coloured(stopped, "33"))
     if request["next_step"]:
         lines.append(f"next: {clean(request['next_step'])}")
+    return lines
+
+
+def waiting_lines(style: TextStyle, request: Mapping[str, Any]) -> list[str]:
+    """Return a request that waits for a person, with the commands that move it."""
+    short_id, program = style.short_id(request["id"]), style.program
+    lines = [
+        f"{style.bold(clean(request['title']))} of {clean(request['requester_name'])}  {style.dim(short_id)}",
+        clean(f"{request['state']}: {request['reason']}"),
+        f"look at it: {program} request show {short_id}",
+    ]
+    if request["state"] in _APPROVABLE:
+        lines += [f"let it go on: {program} request approve {short_id}"]
+        lines += [f"stop it for good: {program} request cancel {short_id}"]
     return lines
 
 

@@ -3889,6 +3889,7 @@ class AsyncRequests(OperationGroup):
             "cancelled",
         ]
         | None = None,
+        waits_for: Literal["person", "role", "server", "tasks"] | None = None,
         open: bool | None = None,
         requester: str | None = None,
         cursor: str | None = None,
@@ -3910,6 +3911,7 @@ class AsyncRequests(OperationGroup):
             "request.list",
             {
                 "state": state,
+                "waits_for": waits_for,
                 "open": open,
                 "requester": requester,
                 "cursor": cursor,
@@ -3934,6 +3936,7 @@ class AsyncRequests(OperationGroup):
             "cancelled",
         ]
         | None = None,
+        waits_for: Literal["person", "role", "server", "tasks"] | None = None,
         open: bool | None = None,
         requester: str | None = None,
         limit: int | None = None,
@@ -3951,7 +3954,14 @@ class AsyncRequests(OperationGroup):
         """
         return self._iterate(
             "request.list",
-            {"state": state, "open": open, "requester": requester, "limit": limit, "max_chars": max_chars},
+            {
+                "state": state,
+                "waits_for": waits_for,
+                "open": open,
+                "requester": requester,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
         )
 
     async def report(self, *, request_id: str, max_chars: int | None = None) -> RequestReport:

@@ -3692,6 +3692,7 @@ class SyncRequests(BlockingGroup[async_mesh.AsyncRequests]):
             "cancelled",
         ]
         | None = None,
+        waits_for: Literal["person", "role", "server", "tasks"] | None = None,
         open: bool | None = None,
         requester: str | None = None,
         cursor: str | None = None,
@@ -3711,7 +3712,13 @@ class SyncRequests(BlockingGroup[async_mesh.AsyncRequests]):
         """
         return self._run(
             self._group.list(
-                state=state, open=open, requester=requester, cursor=cursor, limit=limit, max_chars=max_chars
+                state=state,
+                waits_for=waits_for,
+                open=open,
+                requester=requester,
+                cursor=cursor,
+                limit=limit,
+                max_chars=max_chars,
             )
         )
 
@@ -3730,6 +3737,7 @@ class SyncRequests(BlockingGroup[async_mesh.AsyncRequests]):
             "cancelled",
         ]
         | None = None,
+        waits_for: Literal["person", "role", "server", "tasks"] | None = None,
         open: bool | None = None,
         requester: str | None = None,
         limit: int | None = None,
@@ -3746,7 +3754,14 @@ class SyncRequests(BlockingGroup[async_mesh.AsyncRequests]):
             RemoteError: Among others `agent_not_found`.
         """
         return self._each(
-            self._group.iterate(state=state, open=open, requester=requester, limit=limit, max_chars=max_chars)
+            self._group.iterate(
+                state=state,
+                waits_for=waits_for,
+                open=open,
+                requester=requester,
+                limit=limit,
+                max_chars=max_chars,
+            )
         )
 
     def report(self, *, request_id: str, max_chars: int | None = None) -> RequestReport:

@@ -243,6 +243,7 @@ class RequestHistories(RuleBasedStateMachine):
             assert not request.stopped or not {"open", "claimed"} & set(statuses)
         assert (request.ended_at is None) == (request.state in NOT_ENDED)
         assert request.reason
+        assert (request.waits_for is None) == (request.state not in NOT_ENDED), request
         assert request.next_step or request.state not in NOT_ENDED, request
 
     @invariant()

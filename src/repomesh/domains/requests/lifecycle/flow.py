@@ -13,7 +13,9 @@ from repomesh.domains.requests.lifecycle.models import (
     EVENT_OF_STATE,
     Brief,
     BriefVersion,
+    DocumentType,
     PlanOfRequest,
+    RequestState,
 )
 from repomesh.domains.requests.lifecycle.rules import RequestPlacement, Role
 from repomesh.domains.requests.planning.models import Plan
@@ -34,8 +36,7 @@ def begin(tx: Transaction, row: Row[Any]) -> Row[Any]:
         rows.emit(tx, EVENT_OF_STATE["received"], row)
         return accept_brief(tx, row, rules.default_brief(row.text, row.files))
     author = role_tasks.assign(tx, row, "engineer")
-    placement = RequestPlacement("received", f"its brief is written by {author}", f"{author} sends the brief")
-    return rows.move(tx, row, placement)
+    return rows.move(tx, row, _written_by("received", "brief", author))
 
 
 def accept_brief(tx: Transaction, row: Row[Any], brief: Brief, comment: str = "") -> Row[Any]:
@@ -47,11 +48,15 @@ def accept_brief(tx: Transaction, row: Row[Any], brief: Brief, comment: str = ""
     if brief.open_questions:
         count = len(brief.open_questions)
         step = f"a person edits or approves the brief: 'repomesh request show {row.id}'"
-        row = rows.move(tx, row, RequestPlacement("clarifying", f"the brief asks {count} question(s)", step))
+        row = rows.move(
+            tx, row, RequestPlacement("clarifying", f"the brief asks {count} question(s)", step, "person")
+        )
         _ask_people(tx, row, "brief", risks)
         return row
     if rules.needs_approval(row.approval, risks):
-        placement = RequestPlacement("briefed", "the brief waits for an approval", _APPROVE.format(row.id))
+        placement = RequestPlacement(
+            "briefed", "the brief waits for an approval", _APPROVE.format(row.id), "person"
+        )
         row = rows.move(tx, row, placement)
         _ask_people(tx, row, "brief", risks)
         return row
@@ -64,12 +69,11 @@ def begin_planning(tx: Transaction, row: Row[Any]) -> Row[Any]:
     """Have the plan made: by who has the role, or by the server itself."""
     if role_tasks.role_of(row, "orchestrator") is not None:
         author = role_tasks.assign(tx, row, "orchestrator")
-        placement = RequestPlacement("planning", f"its plan is made by {author}", f"{author} sends the plan")
-        return rows.move(tx, row, placement)
+        return rows.move(tx, row, _written_by("planning", "plan", author))
     brief = rows.present_document(tx, row, "brief")
     if isinstance(brief, BriefVersion) and brief.document.files:
         placement = RequestPlacement(
-            "planning", "the server divides its files among tasks", "the server does so by itself"
+            "planning", "the server divides its files among tasks", "the server does so by itself", "server"
         )
         return rows.move(tx, row, placement, plan_due_at=tx.now)
     return ask_for_plan(tx, row, "the brief names no files to divide among tasks")
@@ -80,7 +84,7 @@ def ask_for_plan(tx: Transaction, row: Row[Any], reason: str) -> Row[Any]:
     step = (
         f"a person names 'files' in the brief, or sends a plan: 'repomesh request edit {row.id} --plan FILE'"
     )
-    row = rows.move(tx, row, RequestPlacement("planning", reason, step), plan_due_at=None)
+    row = rows.move(tx, row, RequestPlacement("planning", reason, step, "person"), plan_due_at=None)
     notify_people(tx, f"Plan needed: {row.title}", f"Request {row.id}: {reason}.\n\nNext: {step}.")
     return row
 
@@ -92,7 +96,7 @@ def accept_plan(tx: Transaction, row: Row[Any], plan: Plan, risks: list[str], co
     share = f"{len(plan.tasks)} task(s), {plan.independence:.0%} of them independent"
     if rules.needs_approval(row.approval, risks):
         placement = RequestPlacement(
-            "planned", f"the plan waits for an approval: {share}", _APPROVE.format(row.id)
+            "planned", f"the plan waits for an approval: {share}", _APPROVE.format(row.id), "person"
         )
         row = rows.move(tx, row, placement)
         _ask_people(tx, row, "plan", risks)
@@ -111,6 +115,11 @@ def begin_work(tx: Transaction, row: Row[Any]) -> Row[Any]:
     work.create_tasks(tx, row, brief.document, plan.document)
     row = rows.move(tx, row, rules.place_work(work.facts_of(tx, row.id)))
     return work.block_tasks(tx, row) if row.stopped_reason is not None else row
+
+
+def _written_by(state: RequestState, document: DocumentType, author: role_tasks.Assignee) -> RequestPlacement:
+    reason, step = f"its {document} is written by {author.name}", f"{author.name} sends the {document}"
+    return RequestPlacement(state, reason, step, author.waits_for)
 
 
 def _ask_people(tx: Transaction, row: Row[Any], document: str, risks: list[str]) -> None:
@@ -145,7 +154,7 @@ def follow_task(tx: Transaction, task: Task) -> None:
         document = "brief" if role == "engineer" else "plan"
         reason = f"the task to write its {document} {task.status}: {task.reason}"[: limits.REASON_CHARS_MAX]
         step = f"a person writes it: 'repomesh request edit {row.id} --{document} FILE'"
-        rows.move(tx, row, RequestPlacement(row.state, reason, step))
+        rows.move(tx, row, RequestPlacement(row.state, reason, step, "person"))
         notify_people(
             tx, f"Write the {document}: {row.title}", f"Request {row.id}: {reason}.\n\nNext: {step}."
         )

@@ -42,6 +42,9 @@ RequestClass = Literal["feature", "bugfix", "refactor", "docs"]
 ApprovalPolicy = Literal["always", "risk", "never"]
 """When a person must approve a brief and a plan: always, where a rule says so, or never."""
 
+RequestWaitsFor = Literal["person", "role", "server", "tasks"]
+"""Who moves a request: a person, the agent of a role, the server, or those who do its tasks."""
+
 DocumentType = Literal["brief", "plan"]
 
 BRIEF_VERSION = 1
@@ -107,6 +110,7 @@ class RequestSummary(_WithClass):
     state: RequestState
     reason: str = Field(description="Why it is in this state.")
     next_step: str = Field(description="What would move it, and who can do that.")
+    waits_for: RequestWaitsFor | None = Field(description="Who would move it; null when it has ended.")
     priority: int = Field(description="Higher goes first; its tasks have the same.")
     approval: ApprovalPolicy
     stopped: bool = Field(description="Whether its tasks are blocked until somebody resumes it.")
@@ -239,6 +243,7 @@ class ListRequests(Model):
     """Which requests to list."""
 
     state: RequestState | None = None
+    waits_for: RequestWaitsFor | None = None
     open: bool | None = Field(None, description="true: those that have not ended; false: those that have.")
     requester: AgentRef | None = None
     cursor: Cursor | None = None

@@ -126,6 +126,7 @@ _LISTING = Listing(
     descending=True,
     filters={
         "state": equals(_table.state),
+        "waits_for": equals(_table.waits_for),
         "open": whether(_table.state.in_(rules.NOT_ENDED)),
         "requester": lambda tx, agent: _table.requester_id == find_agent(tx, agent).id,
     },

@@ -60,7 +60,7 @@ def note_question(tx: Transaction, event: EmittedEvent[QuestionChanged]) -> None
     if link is not None and link[1] == "engineer" and link[0].state == "received":
         reason = f"{question.asker_name} asks {question.asked_name}"
         step = f"{question.asked_name} answers: 'repomesh inbox'"
-        rows.move(tx, link[0], RequestPlacement("clarifying", reason, step))
+        rows.move(tx, link[0], RequestPlacement("clarifying", reason, step, "person"))
 
 
 @on(AGENT_RENAMED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
@@ -13,6 +14,7 @@ from repomesh.domains.changes.configuration import RoleSection, RolesSection
 from repomesh.domains.changes.queue.notices import notify_people
 from repomesh.domains.messaging.messages.sending import system_notice
 from repomesh.domains.requests.lifecycle import rows
+from repomesh.domains.requests.lifecycle.models import RequestWaitsFor
 from repomesh.domains.requests.lifecycle.rules import Role
 from repomesh.domains.tasks.finishing import cancel
 from repomesh.domains.tasks.models import CancelTask, CreateTask
@@ -30,8 +32,16 @@ def role_of(row: Row[Any], role: Role) -> RoleSection | None:
     return section
 
 
-def assign(tx: Transaction, row: Row[Any], role: Role) -> str:
-    """Ask who has a role for its document: by a task, or people by a notice. Returns whom, in words."""
+@dataclass(frozen=True, slots=True)
+class Assignee:
+    """Who is to write a document, in words, and as what a request says that it waits for."""
+
+    name: str
+    waits_for: RequestWaitsFor
+
+
+def assign(tx: Transaction, row: Row[Any], role: Role) -> Assignee:
+    """Ask who has a role for its document: by a task, or people by a notice."""
     section = role_of(row, role)
     document = _DOCUMENTS[role]
     if section is None or section.person or (section.agent and not _is_in_service(tx, section.agent)):
@@ -43,7 +53,7 @@ def assign(tx: Transaction, row: Row[Any], role: Role) -> str:
             f"/v1/schemas/{document}.v1.json."
         )
         notify_people(tx, f"Write the {document}: {row.title}", body)
-        return "a person"
+        return Assignee("a person", "person")
     goal = f"Write the {document}: {row.title}"[: limits.LABEL_CHARS_MAX]
     task = create_task(
         tx,
@@ -60,7 +70,7 @@ def assign(tx: Transaction, row: Row[Any], role: Role) -> str:
     rows.link_task(tx, row.id, task.id, document, role)
     if task.assignee_id is not None:
         system_notice(tx, [task.assignee_id], goal, f"Claim task {task.id}.", tags=_TAGS, task_id=task.id)
-    return section.agent or f"an agent that can do '{section.capability}'"
+    return Assignee(section.agent or f"an agent that can do '{section.capability}'", "role")
 
 
 def find_developer(tx: Transaction, row: Row[Any]) -> tuple[str | None, str | None]:

@@ -78,7 +78,12 @@ def write(tx: Transaction, request_id: str, **columns: Any) -> Row[Any]:
 
 def move(tx: Transaction, row: Row[Any], to: RequestPlacement, comment: str = "", **columns: Any) -> Row[Any]:
     """Write the state of a request and emit the event of it; nothing happens where it has it already."""
-    target = {"state": to.state, "reason": to.reason, "next_step": to.next_step}
+    target = {
+        "state": to.state,
+        "reason": to.reason,
+        "next_step": to.next_step,
+        "waits_for": to.waits_for,
+    }
     if not columns and all(getattr(row, name) == value for name, value in target.items()):
         return row
     if to.state not in NOT_ENDED:

@@ -18,6 +18,7 @@ from repomesh.domains.requests.lifecycle.models import (
     Brief,
     RequestClass,
     RequestState,
+    RequestWaitsFor,
 )
 from repomesh.domains.requests.planning.models import Plan
 from repomesh.domains.tasks.models import TaskStatus
@@ -132,6 +133,7 @@ class RequestPlacement:
     state: RequestState
     reason: str
     next_step: str = ""
+    waits_for: RequestWaitsFor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def place_work(tasks: Sequence[TaskFacts]) -> RequestPlacement:
             return RequestPlacement("done", f"all {len(tasks)} task(s) are done")
         waiting = ", ".join(task.key for task in landing[:5])
         return RequestPlacement(
-            "working", f"changes are still to land: {waiting}", "the merge queue lands them"
+            "working", f"changes are still to land: {waiting}", "the merge queue lands them", "tasks"
         )
     lost = [task for task in tasks if task.status in ("failed", "cancelled")]
     if lost and not any(task.status in ("open", "claimed") for task in tasks) and not landing:
@@ -164,9 +166,12 @@ def place_work(tasks: Sequence[TaskFacts]) -> RequestPlacement:
     progress = f"{len(done)} of {len(tasks)} task(s) are done"
     if blocked and not any(task.status in ("open", "claimed") for task in tasks):
         return RequestPlacement(
-            "working", f"{progress}; '{blocked[0].key}' is blocked: {blocked[0].reason}", "unblock the task"
+            "working",
+            f"{progress}; '{blocked[0].key}' is blocked: {blocked[0].reason}",
+            "unblock the task",
+            "person",
         )
-    return RequestPlacement("working", progress, "agents claim and complete its tasks")
+    return RequestPlacement("working", progress, "agents claim and complete its tasks", "tasks")
 
 
 _ENDED = {"failed": "failed", "cancelled": "was cancelled"}

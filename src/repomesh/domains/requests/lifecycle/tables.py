@@ -21,6 +21,7 @@ requests = Table(
     Column("state", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("next_step", Text, nullable=False),
+    Column("waits_for", String(8)),
     Column("priority", Integer, nullable=False),
     Column("approval", String(8), nullable=False),
     Column("stopped_reason", Text),

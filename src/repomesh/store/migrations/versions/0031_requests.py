@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("next_step", sa.Text, nullable=False),
+        sa.Column("waits_for", sa.String(8)),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("approval", sa.String(8), nullable=False),
         sa.Column("stopped_reason", sa.Text),
