@@ -10,13 +10,12 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -32,7 +31,7 @@ from sqlalchemy import select, update
 
 from clocks import StillClock
 from domains.changes.test_crashes import Died, bury, mortal, run_lanes
-from repomesh.app import Server, prepare
+from repomesh.app import Server
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.domains.changes.rules import IN_WORK
@@ -44,7 +43,6 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext, Role, system_caller
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
 from repositories import Scratch
 
@@ -360,32 +358,6 @@ class Histories(RuleBasedStateMachine):
             statement = update(workspace_rows).values(path=None)  # its lanes are not due any more
             self.server.store.write_now(self.owner, lambda tx: tx.execute(statement))
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@pytest.fixture
-def still_clock(settings: Settings) -> Iterator[StillClock]:
-    made = StillClock()
-    if settings.database_url is not None:
-        made.governs(settings.database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as made:
-        yield made
-
-
-@pytest.fixture
-def quiet_server(settings: Settings, still_clock: StillClock, runner: asyncio.Runner) -> Iterator[Server]:
-    """A server that answers, without any worker."""
-    made = Server(settings.model_copy(update={"agent_inactive_after_s": 86_400.0}), still_clock)
-    prepare(settings, made.store, "test", None)
-    answering = made.without_workers()
-    runner.run(answering.__aenter__())
-    yield made
-    runner.run(answering.__aexit__(None, None, None))
 
 
 def test_histories_of_changes_keep_what_the_queue_promises(

@@ -10,11 +10,10 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -28,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from clocks import StillClock
-from repomesh.app import Server, prepare
+from repomesh.app import Server
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.domains.requests.lifecycle.models import RequestDetail
@@ -38,7 +37,6 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext, Role, system_caller
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
 from repositories import Scratch
 
@@ -262,32 +260,6 @@ class RequestHistories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@pytest.fixture
-def still_clock(settings: Settings) -> Iterator[StillClock]:
-    made = StillClock()
-    if settings.database_url is not None:
-        made.governs(settings.database_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as made:
-        yield made
-
-
-@pytest.fixture
-def quiet_server(settings: Settings, still_clock: StillClock, runner: asyncio.Runner) -> Iterator[Server]:
-    """A server that answers, without any worker."""
-    made = Server(settings.model_copy(update={"agent_inactive_after_s": 86_400.0}), still_clock)
-    prepare(settings, made.store, "test", None)
-    answering = made.without_workers()
-    runner.run(answering.__aenter__())
-    yield made
-    runner.run(answering.__aexit__(None, None, None))
 
 
 def test_histories_of_requests_keep_states_and_tasks_together(
