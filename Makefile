@@ -63,6 +63,7 @@ faults: setup    ## kill real servers, at every step of a meeting and of a landi
 	@REPOMESH_TEST_FAULTS=all $(BIN)/python -m pytest -v -s -m fault
 	@REPOMESH_TEST_HISTORIES=50000 $(BIN)/python -m pytest -v tests/domains/meetings/test_rules.py
 	@REPOMESH_TEST_QUEUE_HISTORIES=300 $(BIN)/python -m pytest -v tests/domains/changes/test_histories.py
+	@REPOMESH_TEST_REQUEST_HISTORIES=200 $(BIN)/python -m pytest -v tests/domains/requests/lifecycle/test_request_histories.py
 
 clis:            ## install the agent CLIs that the tests run into ~/.cache/repomesh/clis, or REPOMESH_CLIS
 	@$(PYTHON) scripts/clis.py

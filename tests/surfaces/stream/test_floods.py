@@ -153,7 +153,7 @@ async def test_what_comes_behind_the_servers_close_is_bounded(live: LiveMesh) ->
     async with upgraded(live, bearer(live)) as raw:
         protocols = [each for each in live.web.server_state.connections if isinstance(each, Protocol)]
         await raw.send(*[frame(b"[") * 10_000] * 20)
-        assert await raw.rest()
+        await raw.rest()  # what was answered may be lost: the server resets a connection with unread bytes
     assert all(len(each._unparsed) <= limits.SOCKET_CLOSING_BYTES_MAX for each in protocols)
     assert len(protocols) == 1
 

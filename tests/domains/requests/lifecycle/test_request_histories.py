@@ -40,7 +40,7 @@ from repomesh.kernel.ids import new_id
 from repomesh.operations import registry
 from repositories import Scratch
 
-HISTORIES = int(os.environ.get("REPOMESH_TEST_REQUEST_HISTORIES", "12"))
+HISTORIES = int(os.environ.get("REPOMESH_TEST_REQUEST_HISTORIES", "5"))
 FILES = ("a.py", "b.py", "c/d.py", ".github/workflows/ci.yml")
 PEOPLE, AGENTS = ("pat",), ("ada", "ben")
 STEPS = {
