@@ -198,7 +198,9 @@ class PostgresStore(Store):
                     asked_s = self.clock.elapsed_s()
                     self._note_time(connection.execute(_CLOCK).scalar_one(), asked_s)
                 now = max(self.now(), self._last_times.get(caller.workspace_id, _LONG_AGO))
-                return self._transaction(connection, caller, RequestContext(), now).run(work)
+                result = self._transaction(connection, caller, RequestContext(), now).run(work)
+                connection.commit()  # on a rollback psycopg would throw its prepared statements away
+                return result
 
         return _retry(attempt)
 
