@@ -161,7 +161,8 @@ class Repository(RepositoryRefs):
 
     def files(self, tree: str, count_max: int) -> dict[bytes, BlobRef] | None:
         """All files of a tree by path; None for more than `count_max`. Raises GitFailed and PathRefused."""
-        return trees.all_files(self._entries, tree, count_max)
+        found = trees.differing_files(self._entries, None, tree, count_max)
+        return None if found is None else found[1]
 
     def text(self, blob: BlobRef, bytes_max: int) -> bytes | None:
         """The content of an ordinary file; None for a link or a submodule. Raises GitFailed.

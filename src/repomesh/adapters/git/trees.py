@@ -57,33 +57,12 @@ def find(entries_of: Callable[[str | None], Files], tree: str, path: bytes) -> B
     return None if entry is None or entry.mode == FOLDER else entry
 
 
-def all_files(entries_of: Callable[[str | None], Files], tree: str, count_max: int) -> Files | None:
-    """The files of a tree and of all folders below it; None for more than `count_max`.
-
-    `entries_of` returns the entries of a tree, as `entries` does. Raises PathRefused for folders that are
-    nested deeper than a path of a change may be.
-    """
-    files: Files = {}
-    folders = [(b"", tree)]
-    looks = 0
-    while folders:
-        prefix, folder = folders.pop()
-        require_few_folders(prefix)
-        looks += 1
-        for name, entry in entries_of(folder).items():
-            if entry.mode == FOLDER:
-                folders.append((prefix + name + b"/", entry.oid))
-            else:
-                files[prefix + name] = entry
-        if len(files) > count_max or looks + len(folders) > count_max * _FOLDERS_PER_FILE:
-            return None
-    return files
-
-
 def differing_files(
-    entries_of: Callable[[str | None], Files], old: str, new: str, count_max: int
+    entries_of: Callable[[str | None], Files], old: str | None, new: str, count_max: int
 ) -> tuple[Files, Files] | None:
     """The files of each of two trees that the other has not so; None for more than `count_max` paths.
+
+    An `old` of None is an empty tree: all files of `new` differ from it.
 
     Trees are compared folder by folder, so that no more is read than `count_max` allows, however many files a
     tree of few objects has. `entries_of` returns the entries of a tree, as `entries` does.

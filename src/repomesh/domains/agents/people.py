@@ -6,10 +6,19 @@ from sqlalchemy import select
 
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import as_agent, ensure_agent
-from repomesh.domains.agents.rows import taken_names
+from repomesh.domains.agents.rows import find_by_former_name, find_by_name, taken_names
 from repomesh.domains.agents.rules import FIRST_PERSON_NAME, PERSON, free_name
 from repomesh.domains.agents.tables import agents
 from repomesh.store.transaction import Transaction
+
+OWNER_NAME = "the owner"
+"""The owner without an acting agent, where a name is recorded: with a space, as no agent's name has."""
+
+
+def is_person_named(tx: Transaction, name: str) -> bool:
+    """Whether a recorded name, maybe a former one, stands for the owner or for an agent that is a person."""
+    agent = find_by_name(tx, name) or find_by_former_name(tx, name)
+    return name == OWNER_NAME or (agent is not None and agent.type == PERSON)
 
 
 def newest_person(tx: Transaction) -> Agent | None:

@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 
 from repomesh.adapters.git.repository import Repository
-from repomesh.domains.agents import rows as agent_rows
-from repomesh.domains.agents.rules import PERSON
+from repomesh.domains.agents.people import OWNER_NAME, is_person_named
 from repomesh.domains.changes import configuration, rows, rules
 from repomesh.domains.changes.errors import NoLane, PausedByPerson
 from repomesh.domains.changes.models import QUEUE_RESUMED, QueueEventData
@@ -37,7 +36,6 @@ from repomesh.store.transaction import Transaction
 
 _table = changes.c
 _SHOWN = 50
-_OWNER = "the owner"  # with a space, as no agent's name has
 NO_CHECKS = "no checks are configured: changes land untested. Add [[checks]] to repomesh.toml"
 
 
@@ -110,7 +108,7 @@ def pause_queue(tx: Transaction, request: PauseQueue) -> Lanes:
 
     Before its first change, the branch that `repomesh.toml` names is paused.
     """
-    by = tx.caller.agent_name or _OWNER
+    by = tx.caller.agent_name or OWNER_NAME
     configured = request._configured_target
     if configured is not None and request.target in (None, configured):
         rows.write_lane(tx, configured)
@@ -118,7 +116,9 @@ def pause_queue(tx: Transaction, request: PauseQueue) -> Lanes:
     if not lanes:
         raise NoLane("no change was ever submitted, and the repository's target branch can't be read")
     for lane in lanes:
-        if lane.paused_reason is None or (_is_person(tx, by) and not _is_person(tx, lane.paused_by)):
+        if lane.paused_reason is None or (
+            is_person_named(tx, by) and not is_person_named(tx, lane.paused_by)
+        ):
             pause_lane(tx, lane.target, request.reason or f"{by} paused it", by)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
 
@@ -131,11 +131,11 @@ def pause_queue(tx: Transaction, request: PauseQueue) -> Lanes:
 )
 def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
     """Land changes again. What a person paused, only a person resumes."""
-    by = tx.caller.agent_name or _OWNER
+    by = tx.caller.agent_name or OWNER_NAME
     for lane in _lanes(tx, request.target):
         if lane.paused_reason is None:
             continue
-        if _is_person(tx, lane.paused_by) and not _is_person(tx, by):
+        if is_person_named(tx, lane.paused_by) and not is_person_named(tx, by):
             raise PausedByPerson(f"{lane.paused_by} paused the queue of {lane.target}: {lane.paused_reason}")
         resumed = {"paused_reason": None, "paused_by": None, "paused_at": None, "due_at": tx.now}
         rows.write_lane(tx, lane.target, **resumed, **stalls.restarted_timer(tx))
@@ -144,12 +144,6 @@ def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
         for row in rows.in_states(tx, ("waiting",), lane.target):
             placing.reassess(tx, row)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
-
-
-def _is_person(tx: Transaction, paused_by: str) -> bool:
-    """Whether the name in `paused_by` stands for the owner or for an agent that is a person."""
-    agent = agent_rows.find_by_name(tx, paused_by) or agent_rows.find_by_former_name(tx, paused_by)
-    return paused_by == _OWNER or (agent is not None and agent.type == PERSON)
 
 
 def _lanes(tx: Transaction, target: str | None) -> Sequence[Row[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from repomesh.domains.agents.errors import OnlyPeople
+from repomesh.domains.agents.people import OWNER_NAME
 from repomesh.domains.agents.people_only import is_person
 from repomesh.domains.changes.repositories import TARGET_ERRORS, on_repository
 from repomesh.domains.requests.lifecycle import flow, plan_checking, role_tasks, rows, rules
@@ -128,7 +129,7 @@ def approve_request(tx: Transaction, request: ApproveRequest) -> RequestSummary:
         raise RequestStateConflict(f"request {row.id} has no {type_} yet: {row.next_step}", state=row.state)
     if request.document_version not in (None, version):
         raise DocumentOutdated(f"the present {type_} is version {version}", document_version=version)
-    rows.approve_document(tx, row, type_, tx.caller.agent_name or "the owner")
+    rows.approve_document(tx, row, type_, tx.caller.agent_name or OWNER_NAME)
     document = rows.present_document(tx, row, type_)
     assert document is not None
     rows.emit_document(tx, REQUEST_APPROVED, row, document, request.comment)

@@ -8,11 +8,10 @@ from sqlalchemy import Row
 
 from repomesh.adapters.git.errors import NoGitRepository
 from repomesh.adapters.git.repository import Repository
-from repomesh.domains.agents import rows as agent_rows
 from repomesh.domains.agents.errors import AgentNotFound, OnlyPeople
 from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.people import OWNER_NAME, is_person_named
 from repomesh.domains.agents.people_only import is_person
-from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.changes.configuration import Configuration
 from repomesh.domains.changes.errors import TargetMissing
 from repomesh.domains.changes.repositories import TARGET_ERRORS, on_repository, read_target
@@ -47,7 +46,6 @@ from repomesh.store.listing import Listing, equals, whether
 from repomesh.store.transaction import Transaction
 
 _table = requests.c
-_OWNER = "the owner"
 
 
 async def _read_settings(request: CreateRequest, preparation: Preparation) -> CreateRequest:
@@ -103,7 +101,7 @@ def create_request(tx: Transaction, request: CreateRequest) -> RequestSummary:
             "priority": request.priority,
             "approval": approval,
             "requester_id": tx.caller.agent_id,
-            "requester_name": tx.caller.agent_name or _OWNER,
+            "requester_name": tx.caller.agent_name or OWNER_NAME,
             "files": list(dict.fromkeys(request.files)),
             "attachments": [attachment.model_dump() for attachment in request.attachments],
             "roles": settings.roles.model_dump(mode="json"),
@@ -172,7 +170,7 @@ def stop_request(tx: Transaction, request: StopRequest) -> RequestSummary:
     """Stop a request: its tasks are blocked, and whoever holds one loses it. Changes under way go on."""
     row = _find_own(tx, request.request_id)
     rules.require_allowed("stop", row.id, row.state)
-    by = tx.caller.agent_name or _OWNER
+    by = tx.caller.agent_name or OWNER_NAME
     if row.stopped_reason is not None and not is_person(tx.caller):
         return rows.as_summary(row)
     reason = request.reason or f"{by} stopped it"
@@ -193,7 +191,7 @@ def resume_request(tx: Transaction, request: ResumeRequest) -> RequestSummary:
     rules.require_allowed("resume", row.id, row.state)
     if row.stopped_reason is None:
         return rows.as_summary(row)
-    if _is_name_of_person(tx, row.stopped_by) and not is_person(tx.caller):
+    if is_person_named(tx, row.stopped_by) and not is_person(tx.caller):
         raise OnlyPeople(f"{row.stopped_by} stopped request {row.id}: {row.stopped_reason}")
     row = rows.write(tx, row.id, stopped_reason=None, stopped_by=None)
     rows.emit(tx, REQUEST_RESUMED, row)
@@ -213,15 +211,10 @@ def cancel_request(tx: Transaction, request: StopRequest) -> RequestSummary:
     if row.state == "cancelled":
         return rows.as_summary(row)
     rules.require_allowed("cancel", row.id, row.state)
-    reason = request.reason or f"{tx.caller.agent_name or _OWNER} cancelled the request"
+    reason = request.reason or f"{tx.caller.agent_name or OWNER_NAME} cancelled the request"
     row = rows.move(tx, row, RequestPlacement("cancelled", reason), stopped_reason=None, stopped_by=None)
     work.cancel_work(tx, row, f"request cancelled: {reason}"[: limits.REASON_CHARS_MAX])
     return rows.as_summary(row)
-
-
-def _is_name_of_person(tx: Transaction, name: str) -> bool:
-    agent = agent_rows.find_by_name(tx, name) or agent_rows.find_by_former_name(tx, name)
-    return name == _OWNER or (agent is not None and agent.type == PERSON)
 
 
 def _find_own(tx: Transaction, request_id: str) -> Row[Any]:

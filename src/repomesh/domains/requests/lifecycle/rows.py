@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, insert, select, update
 
+from repomesh.domains.agents.people import OWNER_NAME
 from repomesh.domains.changes.tables import changes
 from repomesh.domains.requests.lifecycle.errors import RequestNotFound
 from repomesh.domains.requests.lifecycle.models import (
@@ -133,7 +134,7 @@ def add_document(
         "document": document.model_dump(mode="json"),
         "risks": list(risks),
         "author_id": tx.caller.agent_id,
-        "author_name": SERVER_NAME if by_server else (tx.caller.agent_name or "the owner"),
+        "author_name": SERVER_NAME if by_server else (tx.caller.agent_name or OWNER_NAME),
         "approved_by": None,
         "approved_at": None,
         "at": tx.now,

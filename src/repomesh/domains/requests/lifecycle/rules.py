@@ -37,9 +37,6 @@ NOT_ENDED: tuple[RequestState, ...] = (
 )
 """States of a request of which something may still come."""
 
-BEFORE_BRIEF: tuple[RequestState, ...] = ("received", "clarifying")
-"""States of a request whose brief is not written, or asks a person."""
-
 ALLOWED: Mapping[Action, frozenset[RequestState]] = {
     "brief": frozenset({"received", "clarifying", "briefed", "planning", "planned"}),
     "plan": frozenset({"planning", "planned"}),
@@ -115,9 +112,9 @@ def plan_risks(plan: Plan, risky_paths: Sequence[str]) -> list[str]:
     return risks[: limits.RISK_REASONS_MAX]
 
 
-def needs_approval(policy: ApprovalPolicy, risks: Sequence[str], *, has_questions: bool = False) -> bool:
+def needs_approval(policy: ApprovalPolicy, risks: Sequence[str]) -> bool:
     """Whether a person must approve a document before the request goes on."""
-    return has_questions or policy == "always" or (policy == "risk" and bool(risks))
+    return policy == "always" or (policy == "risk" and bool(risks))
 
 
 def strictest(first: ApprovalPolicy, second: ApprovalPolicy) -> ApprovalPolicy:

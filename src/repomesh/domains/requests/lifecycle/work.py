@@ -34,12 +34,13 @@ _ROLES: tuple[Role, ...] = ("engineer", "orchestrator", "developer")
 def create_tasks(tx: Transaction, row: Row[Any], brief: Brief, plan: Plan) -> None:
     """Put each task of a plan on the board, after those that it depends on."""
     planned = {task.key: task for task in plan.tasks}
+    developer = role_tasks.find_developer(tx, row)
     ids: dict[str, str] = {}
     assigned: dict[str, list[Task]] = defaultdict(list)
     order = topological({task.key: set(task.dependencies) for task in plan.tasks})
     for position, key in enumerate(order):
         needs = [ids[dependency] for dependency in planned[key].dependencies]
-        task = _create_task(tx, row, brief, planned[key], needs)
+        task = _create_task(tx, row, brief, planned[key], needs, developer)
         rows.link_task(tx, row.id, task.id, key, position=position)
         ids[key] = task.id
         if task.assignee_id is not None:
@@ -52,9 +53,14 @@ def create_tasks(tx: Transaction, row: Row[Any], brief: Brief, plan: Plan) -> No
 
 
 def _create_task(
-    tx: Transaction, row: Row[Any], brief: Brief, planned: PlannedTask, needs: Sequence[str]
+    tx: Transaction,
+    row: Row[Any],
+    brief: Brief,
+    planned: PlannedTask,
+    needs: Sequence[str],
+    developer: tuple[str | None, str | None],
 ) -> Task:
-    agent, capability = role_tasks.find_developer(tx, row)
+    agent, capability = developer
     request = CreateTask(
         goal=rules.title_of(planned.goal),
         description=describe_task(row, brief, planned)[: limits.TASK_TEXT_CHARS_MAX],
