@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from repomesh.connect.errors import NoRepository
 from repomesh.domains.changes import configuration
 from repomesh.domains.requests.planning.models import TaskLimits
 from repomesh.domains.requests.planning.splitter import PlanOptions, propose_plan
-from repomesh.domains.requests.planning.task_texts import default_checks
+from repomesh.domains.requests.planning.task_texts import configured_checks
 from repomesh.kernel import git, limits
 
 
@@ -26,11 +25,9 @@ def plan_repository(root: Path, requested: Sequence[str], task_limits: Mapping[s
     read = file_reader(root)
     settings = configuration.parse(read(configuration.FILE))
 
-    def checks(paths: Sequence[str]) -> list[str]:
-        commands = [_command(check) for check in settings.checks if check.is_for(paths)]
-        return commands if settings.checks else default_checks(paths)
-
-    options = PlanOptions(TaskLimits(**task_limits), settings.merge.append_only, checks)
+    options = PlanOptions(
+        TaskLimits(**task_limits), settings.merge.append_only, configured_checks(settings.checks)
+    )
     return propose_plan(list_files(root), read, requested, options).model_dump(mode="json")
 
 
@@ -67,10 +64,6 @@ def read_list(content: bytes) -> list[str]:
         raise CommandLineError(f"--files: the list has more than {limits.PLAN_BYTES_MAX:,} bytes")
     lines = (line.removesuffix(b"\r") for line in content.split(b"\n"))
     return [os.fsdecode(git.unquote_path(line)) for line in lines if line.strip()]
-
-
-def _command(check: configuration.CheckSection) -> str:
-    return check.command if isinstance(check.command, str) else shlex.join(check.command)
 
 
 def _is_regular(descriptor: int) -> bool:

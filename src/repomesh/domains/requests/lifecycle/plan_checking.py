@@ -6,8 +6,7 @@ It reads git, and no database. What is parsed may be hostile, and a large reposi
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from repomesh.adapters.git.paths import PathRefused
 from repomesh.adapters.git.repository import Repository
 from repomesh.domains.changes.building import risk
-from repomesh.domains.changes.configuration import CheckSection, Configuration
+from repomesh.domains.changes.configuration import Configuration
 from repomesh.domains.changes.repositories import TARGET_ERRORS, read_target
 from repomesh.domains.requests.lifecycle import rules
 from repomesh.domains.requests.lifecycle.models import Brief
@@ -24,7 +23,7 @@ from repomesh.domains.requests.planning.requested_paths import RequestedPathsInv
 from repomesh.domains.requests.planning.rules import check_plan, measure_independence
 from repomesh.domains.requests.planning.source_files import SourceFiles
 from repomesh.domains.requests.planning.splitter import PlanOptions, propose_plan
-from repomesh.domains.requests.planning.task_texts import default_checks
+from repomesh.domains.requests.planning.task_texts import configured_checks
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict, InvalidRequest
 from repomesh.kernel.isolated import IsolatedCallFailed, IsolationLimits, call_isolated
@@ -129,11 +128,7 @@ def split(brief: Brief, repository: Repository) -> CheckedPlan:
     files = _target_files(repository)
     settings = files.configuration
 
-    def checks(paths: Sequence[str]) -> list[str]:
-        commands = [_command(check) for check in settings.checks if check.is_for(paths)]
-        return commands if settings.checks else default_checks(paths)
-
-    options = PlanOptions(append_only=settings.merge.append_only, checks=checks)
+    options = PlanOptions(append_only=settings.merge.append_only, checks=configured_checks(settings.checks))
     plan = propose_plan(files.paths, files.read, brief.files, options)
     return CheckedPlan(plan=plan, violations=[], risks=_risks(plan, settings))
 
@@ -183,7 +178,3 @@ def _target_files(repository: Repository) -> _TargetFiles:
         return None if blob is None else repository.text(blob, limits.PLAN_READ_BYTES_MAX)
 
     return _TargetFiles(list(by_path), read, target.configuration)
-
-
-def _command(check: CheckSection) -> str:
-    return check.command if isinstance(check.command, str) else shlex.join(check.command)

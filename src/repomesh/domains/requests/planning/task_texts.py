@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
+from repomesh.domains.changes.configuration import CheckSection
 from repomesh.domains.requests.planning.path_names import as_pattern, folder, is_test, suffix
 from repomesh.domains.requests.planning.references import ReferenceGraph
 from repomesh.kernel import limits
@@ -29,6 +30,19 @@ def describe_acceptance(paths: Sequence[str], new: Sequence[str], checks: Sequen
     if checks:
         criteria.append("All checks of the task succeed.")
     return tuple(criteria)
+
+
+def configured_checks(checks: Sequence[CheckSection]) -> CheckCommands:
+    """Return how a repository's `[[checks]]` check some paths; `default_checks` where it has none."""
+
+    def commands(paths: Sequence[str]) -> list[str]:
+        return [_shell_command(check) for check in checks if check.is_for(paths)]
+
+    return commands if checks else default_checks
+
+
+def _shell_command(check: CheckSection) -> str:
+    return check.command if isinstance(check.command, str) else shlex.join(check.command)
 
 
 def default_checks(paths: Sequence[str]) -> list[str]:
