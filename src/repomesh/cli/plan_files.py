@@ -24,7 +24,6 @@ def plan_repository(root: Path, requested: Sequence[str], task_limits: Mapping[s
     """
     read = file_reader(root)
     settings = configuration.parse(read(configuration.FILE))
-
     options = PlanOptions(
         TaskLimits(**task_limits), settings.merge.append_only, configured_checks(settings.checks)
     )
